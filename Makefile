@@ -1,0 +1,102 @@
+# Everything a contributor needs; `make help` explains. All of it works in .venv, which the targets make and renew.
+#
+#   PYTHON=python3.12 make test     another interpreter
+#   ARGS='-k cli -x' make test      arguments for pytest
+
+PYTHON ?= python3
+ARGS ?=
+
+VENV := .venv
+PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
+# The build tools of the environment, whether or not it is activated.
+export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+
+# Where there is no home, pip would warn at each call that it cannot keep a cache.
+ifneq ($(shell test -w "$$HOME" && echo yes),yes)
+export PIP_NO_CACHE_DIR := 1
+endif
+
+SOURCES := $(shell find csrc src meson.build pyproject.toml -type f ! -name '*.pyc' 2>/dev/null)
+C_FILES := $(shell find csrc tests -name '*.[ch]' 2>/dev/null)
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-all test-c asan lint format wheel clean venv
+
+help:  ## List what can be made.
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name text; do \
+	    printf '  %-10s %s\n' "$$name" "$$text"; done
+
+demo: $(VENV)/.installed  ## Build spprof, profile an example: hot functions on the terminal, a flame graph to open.
+	@mkdir -p demo
+	@$(VENV)/bin/python -m spprof run -o demo/profile.svg -o demo/profile.speedscope.json examples/search_index.py
+	@printf '\nThe flame graph, for any browser:\n  '
+	@$(VENV)/bin/python -c 'import pathlib; print(pathlib.Path("demo/profile.svg").resolve().as_uri())'
+
+test: $(VENV)/.installed $(VENV)/.test  ## Run the tests that take seconds.
+	$(VENV)/bin/python -m pytest -m 'not slow' $(ARGS)
+
+test-all: $(VENV)/.installed $(VENV)/.test  ## Run all tests, the long ones too.
+	$(VENV)/bin/python -m pytest $(ARGS)
+
+test-c:  ## Run the tests of the C core, as it is and in its hostile build, without Python.
+	tools/ctest.sh plain
+
+asan:  ## Run the C tests and the Python tests on builds with AddressSanitizer and UBSan.
+	tools/ctest.sh asan
+	tools/sanitize_ext.sh "$(PYTHON)"
+
+lint: $(VENV)/.lint $(VENV)/.installed  ## Check style, types, C formatting and spelling.
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/mypy
+	$(VENV)/bin/clang-format --dry-run --Werror $(C_FILES)
+	$(VENV)/bin/codespell
+
+format: $(VENV)/.lint  ## Rewrite Python and C files in the project's style.
+	$(VENV)/bin/ruff check --fix --exit-zero .
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/clang-format -i $(C_FILES)
+
+wheel: $(VENV)/.build  ## Build a wheel and a source distribution into dist/.
+	$(PIP) install build
+	$(VENV)/bin/python -m build --no-isolation --outdir dist .
+
+clean:  ## Remove the environment and everything that was built.
+	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+
+venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint  ## Make .venv with spprof and all tools, to be activated.
+
+# ---- the environment, step by step; a stamp for each
+
+$(VENV)/.python:
+	@tools/preflight "$(PYTHON)"
+	@tools/venv $(VENV) "$(PYTHON)"
+	@touch $@
+
+$(VENV)/.build: $(VENV)/.python
+	@echo 'fetching the build tools'
+	@$(PIP) install --upgrade pip 'meson-python>=0.18' ninja
+	@touch $@
+
+$(VENV)/.installed: $(VENV)/.build $(SOURCES)
+	@echo 'building spprof'
+	@$(PIP) install --no-build-isolation --no-deps --force-reinstall --config-settings=build-dir=$(VENV)/build .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.python pyproject.toml
+	@echo 'fetching what the tests need'
+	@$(PIP) install --only-binary :all: $$(tools/extra test)
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.python pyproject.toml
+	@echo 'fetching what the checks need'
+	@$(PIP) install --only-binary :all: $$(tools/extra lint)
+	@touch $@
+
+# ---- slow checks
+
+.PHONY: valgrind
+valgrind:  ## Run the C tests, and the example under the profiler, under valgrind's memcheck.
+	tools/ctest.sh valgrind
+	tools/valgrind_ext.sh "$(PYTHON)"
