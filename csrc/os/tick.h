@@ -1,0 +1,123 @@
+/* Ticks: a signal to a thread for every `interval` of CPU time that it uses. The sources know nothing of stacks.
+ *
+ *   perf    perf_event_open(2), software task clock: the true rate, kernel time included; a descriptor a thread
+ *   thread  a thread of ours on a jittered clock looks which threads run now, and signals them; needs nothing
+ *   timer   POSIX timer on the thread's CPU clock: looked at only on the kernel's tick, so at most HZ a second and in
+ *           step with programs that wake on the clock
+ *
+ * Why in this order: docs/adr/. */
+#ifndef SP_OS_TICK_H
+#define SP_OS_TICK_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "signal_handler.h"
+
+enum sp_tick_source { SP_TICK_NONE, SP_TICK_PERF, SP_TICK_THREAD, SP_TICK_TIMER, SP_TICK_SOURCES };
+
+struct sp_tick {
+    enum sp_tick_source source;
+    pid_t tid;
+    int fd;          /* perf */
+    uint64_t fd_id;  /* perf: the event's own number, so that a re-used descriptor is never taken for it */
+    int timer;       /* timer: the kernel's id; 0 is a good one */
+    uint64_t cookie; /* comes back in si_value */
+    uint64_t interval_ns;
+    uint64_t period_ns;     /* until the next tick: the interval, jittered */
+    uint64_t armed_cpu_ns;  /* the thread's CPU clock when it was armed */
+    uint64_t last_cpu_ns;   /* the thread's CPU clock at the last tick */
+    uint64_t polled_cpu_ns; /* thread: its clock when last looked at */
+    uint64_t random;
+    atomic_uint asked;               /* thread: ticks sent since the handler last ran; timer: ticks that a pause cost */
+    _Atomic uint64_t quiet_until_ns; /* thread: no tick before the ticked thread's clock stands there */
+    uint64_t paused_cpu_ns;          /* the thread's CPU clock at a pause */
+    uint32_t since_jitter;
+};
+
+const char *sp_tick_name(enum sp_tick_source source);
+
+/* Arms ticks on the thread `tid`, the first after a random part of the interval. `cpu_ns` is that thread's clock now.
+ * Context: session lock held, any thread may arm any other. 0 or -errno. */
+int sp_tick_arm(struct sp_tick *tick, enum sp_tick_source source, pid_t tid, uint64_t interval_ns, uint64_t cookie, uint64_t seed,
+                uint64_t cpu_ns);
+
+/* Stops the ticks and gives back timer or descriptor. A signal already on its way may still arrive. */
+void sp_tick_disarm(struct sp_tick *tick);
+
+/* No ticks between the two, whose CPU time the first tick afterwards stands for. Context: the ticked thread, arm_lock held. */
+void sp_tick_pause(struct sp_tick *tick);
+void sp_tick_resume(struct sp_tick *tick);
+
+/* In a forked child: closes what was inherited without touching the parent's event. */
+void sp_tick_forget(struct sp_tick *tick);
+
+/* False if the program closed the descriptor under us. */
+bool sp_tick_alive(const struct sp_tick *tick);
+
+/* The CPU time of the ticked thread, also of one that has just ended where the source still knows; else 0. */
+uint64_t sp_tick_cpu_ns(const struct sp_tick *tick);
+
+/* Context: signal handler. Is this delivery a tick of `tick`? */
+bool sp_tick_is(const struct sp_tick *tick, const struct sp_delivery *delivery);
+
+/* Context: signal handler. Could it be a tick of any session of ours, also one that is over? */
+bool sp_tick_is_any(const struct sp_delivery *delivery, uint64_t cookie_mask, uint64_t cookie_bits);
+
+/* Context: signal handler, on the ticked thread. The ticks that this delivery stands for: 1 and those that were merged
+ * into it; sets the next period. */
+uint32_t sp_tick_count(struct sp_tick *tick, const struct sp_delivery *delivery, uint64_t cpu_ns);
+
+/* Context: signal handler. Orders one more tick soon, later with each try; false where the source can't, and the next regular one
+ * must do. */
+bool sp_tick_soon(struct sp_tick *tick, uint32_t tries);
+
+/* thread source: looks at one thread and signals it if it runs. `look_ups` is how often it may still ask the system for a
+ * thread's state in this round, which costs more than all the rest. Context: the sampler thread. */
+void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups);
+
+/* thread source: a tick by hand for the calling or another thread. 0 or -errno. */
+int sp_tick_send(struct sp_tick *tick);
+
+/* The sampler thread's pause until its next look: the interval, jittered. */
+uint64_t sp_tick_pause_ns(uint64_t interval_ns, uint64_t *random);
+
+/* Tries a source for real on the calling thread: 0 or -errno of the call that refused. */
+int sp_tick_try(enum sp_tick_source source);
+
+/* The kernel's tick in Hz, measured from the resolution of the coarse clock. */
+int sp_kernel_hz(void);
+
+/* kernel.perf_event_paranoid, or -100 if it can't be read. */
+int sp_perf_paranoid(void);
+
+/* perf (tick_linux_perf.c) */
+int sp_perf_arm(struct sp_tick *tick);
+void sp_perf_disarm(struct sp_tick *tick);
+void sp_perf_forget(struct sp_tick *tick);
+bool sp_perf_had(int fd); /* Context: signal handler. Could a signal from `fd` be one of ours that comes late? */
+bool sp_perf_alive(const struct sp_tick *tick);
+void sp_perf_set_period(struct sp_tick *tick, uint64_t period_ns);
+void sp_perf_pause(struct sp_tick *tick);
+void sp_perf_resume(struct sp_tick *tick, uint64_t first_ns);
+
+/* timer (tick_linux_timer.c) */
+int sp_timer_arm(struct sp_tick *tick);
+void sp_timer_disarm(struct sp_tick *tick);
+/* The next tick in `first_ns`, and then every interval; 0: none. 0 or -errno. */
+int sp_timer_set(struct sp_tick *tick, uint64_t first_ns);
+
+/* xorshift64*: enough for jitter, and safe in a handler. */
+static inline uint64_t sp_random(uint64_t *state)
+{
+    uint64_t x = *state;
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    *state = x;
+    return x * 0x2545f4914f6cdd1dull;
+}
+
+#endif

@@ -1,0 +1,37 @@
+/* Registers of an interrupted thread. Context: signal handler. */
+#ifndef SP_OS_UCONTEXT_H
+#define SP_OS_UCONTEXT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <ucontext.h>
+
+static inline uintptr_t sp_ucontext_stack_pointer(void *ucontext)
+{
+    const ucontext_t *uc = ucontext;
+#if defined(__x86_64__)
+    return (uintptr_t)uc->uc_mcontext.gregs[REG_RSP];
+#elif defined(__aarch64__)
+    return (uintptr_t)uc->uc_mcontext.sp;
+#else
+#error "spprof does not know the registers of this architecture"
+#endif
+}
+
+/* The first argument of the system call that the thread is just coming back from, such as the address on which it waited;
+ * 0 if it is not, or where the registers don't tell (aarch64: the result overwrites it). */
+static inline uintptr_t sp_ucontext_left_call(void *ucontext)
+{
+#if defined(__x86_64__)
+    const ucontext_t *uc = ucontext;
+    const unsigned char *pc = (const unsigned char *)uc->uc_mcontext.gregs[REG_RIP];
+    bool inside_page = ((uintptr_t)pc & 0xfff) >= 2;
+    bool after_syscall = inside_page && pc[-2] == 0x0f && pc[-1] == 0x05;
+    return after_syscall ? (uintptr_t)uc->uc_mcontext.gregs[REG_RDI] : 0;
+#else
+    (void)ucontext;
+    return 0;
+#endif
+}
+
+#endif
