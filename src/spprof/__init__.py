@@ -1,0 +1,79 @@
+"""spprof: a sampling profiler for CPython that is right about names, lines, threads and time.
+
+import spprof
+
+with spprof.Profiler() as p:
+    do_work()
+p.profile.save("profile.svg")
+"""
+
+from __future__ import annotations
+
+from ._backend import has_native as _HAS_NATIVE  # noqa: N812
+from ._backend import native as _native
+from ._scoped import Profiler, profile
+from ._session import is_active, start, stats, stop
+from ._threads import ThreadProfiler, register_thread, unregister_thread
+from ._unwinding import native_unwinding_available, native_unwinding_enabled, set_native_unwinding
+from ._version import __version__
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from ._aggregate import AggregatedProfile, StackCount
+    from ._functions import FunctionSummary
+    from ._model import Frame, Loss, Sample, ThreadInfo
+    from ._profile import Profile
+    from ._stats import Stats
+
+__all__ = [
+    "_HAS_NATIVE",
+    "AggregatedProfile",
+    "Frame",
+    "FunctionSummary",
+    "Loss",
+    "Profile",
+    "Profiler",
+    "Sample",
+    "StackCount",
+    "Stats",
+    "ThreadInfo",
+    "ThreadProfiler",
+    "__version__",
+    "_native",
+    "is_active",
+    "native_unwinding_available",
+    "native_unwinding_enabled",
+    "profile",
+    "register_thread",
+    "set_native_unwinding",
+    "start",
+    "stats",
+    "stop",
+    "unregister_thread",
+]
+
+# What a program that is not being profiled never needs: loaded by start(), or when asked for.
+_LATER = {
+    "AggregatedProfile": "_aggregate",
+    "Frame": "_model",
+    "FunctionSummary": "_functions",
+    "Loss": "_model",
+    "Profile": "_profile",
+    "Sample": "_model",
+    "StackCount": "_aggregate",
+    "Stats": "_stats",
+    "ThreadInfo": "_model",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from importlib import import_module
+
+    value = globals()[name] = getattr(import_module(f".{_LATER[name]}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LATER})

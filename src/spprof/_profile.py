@@ -1,0 +1,196 @@
+"""`Profile`: what `stop()` returns.
+
+Its samples are rows of columns (`_rows`) and a tree of stacks; nothing is made before it is asked for, so that a million
+samples cost 24 MB and no time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ._base import BaseProfile, ThreadRows
+from ._model import STATES, Sample
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any, overload
+
+    from ._aggregate import AggregatedProfile
+    from ._base import Facts, Totals
+    from ._model import Frame
+    from ._rows import Column, Rows
+    from ._tree import StackTree
+else:
+
+    def overload(function):  # typing is not imported at run time
+        return function
+
+
+class Profile(BaseProfile):
+    """The result of one session. Can be pickled, copied and sent to another process; is not changed once made.
+
+    Beside what it says of itself (`BaseProfile`), it has every sample in `samples`.
+    """
+
+    _rows: Rows
+
+    def __init__(self, facts: Facts, tree: StackTree, rows: Rows) -> None:
+        super().__init__(facts, tree)
+        self._rows = rows
+
+    @property
+    def sample_count(self) -> int:
+        """Number of samples."""
+        return len(self._rows)
+
+    @property
+    def samples(self) -> SampleSequence:
+        """All samples in the order of time: a sequence that makes each `Sample` when it is asked for.
+
+        A slice of it is such a sequence as well.
+        """
+        return SampleSequence(self, range(self.sample_count))
+
+    @property
+    def effective_rate_hz(self) -> float:
+        """Samples per second of elapsed time, over all threads; 0.0 for an empty profile."""
+        return self.sample_count * 1000.0 / self.total_duration_ms if self.total_duration_ms > 0 else 0.0
+
+    def aggregate(self) -> AggregatedProfile:
+        """The same profile with equal stacks merged: without the order of time, and much smaller."""
+        from ._aggregate import AggregatedProfile
+
+        cpu = None if self._rows.cpu is None else self._compute_totals(self._rows.cpu)
+        return AggregatedProfile(self._facts, self._tree, self._totals(), self.sample_count, cpu)
+
+    def _compute_totals(self, weights: Column | None = None) -> Totals:
+        nodes, thread_index = self._rows.nodes, self._rows.thread_index
+        weights = self._rows.weights if weights is None else weights
+        width = len(self._tree)
+        canonical = self._tree.canonical()
+        if len(self.threads) < 2:
+            keys = nodes.tolist()
+        else:
+            keys = [thread * width + node for thread, node in zip(thread_index, nodes)]
+        sums = dict.fromkeys(keys, 0)
+        counts = dict.fromkeys(keys, 0)
+        for key, weight in zip(keys, weights):
+            sums[key] += weight
+            counts[key] += 1
+        totals: Totals = {}
+        for key in sorted(sums):
+            thread, node = divmod(key, width)
+            entry = totals.setdefault((thread, canonical[node]), [0, 0])
+            entry[0] += counts[key]
+            entry[1] += sums[key]
+        return totals
+
+    def _thread_rows(self) -> list[ThreadRows]:
+        """Rows per thread in the order of time, losses where they happened."""
+        rows = self._rows_weighing(self._rows.weights)
+        for row in rows:
+            row.insert_losses(self._thread_losses(row.thread_index))
+        return rows
+
+    def _thread_cpu_rows(self) -> list[ThreadRows]:
+        cpu = self._rows.cpu
+        return [] if cpu is None else self._finished_cpu_rows(self._rows_weighing(cpu))
+
+    def _rows_weighing(self, weights: Column) -> list[ThreadRows]:
+        times, nodes, thread_index = self._rows.times, self._rows.nodes, self._rows.thread_index
+        rows = [ThreadRows(index, label) for index, label in enumerate(self._thread_labels())]
+        if len(rows) == 1:
+            rows[0].extend(nodes, weights, times)
+        else:
+            # Bound methods in lists: this loop runs once for every sample.
+            append_node = [row.nodes.append for row in rows]
+            append_weight = [row.weights.append for row in rows]
+            append_time = [row.times.append for row in rows]
+            for thread, node, weight, time in zip(thread_index, nodes, weights, times):
+                append_node[thread](node)
+                append_weight[thread](weight)
+                append_time[thread](time)
+        return rows
+
+    def _known_of(self, weight: int) -> tuple[int | None, str, str, str]:
+        """What `Rows.known` has no columns for: in mode "cpu" a sample ran; the fallback can't tell."""
+        return (weight, "running", "", "") if self.mode == "cpu" else (None, "", "", "")
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = super().__getstate__()
+        state["rows"] = self._rows
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        self._rows = state["rows"]
+
+    def __repr__(self) -> str:
+        return (
+            f"<Profile: {self.sample_count} samples, {self.dropped_count} dropped, {self.total_duration_ms:.1f} ms, "
+            f"{len(self.threads)} threads>"
+        )
+
+
+class SampleSequence(Sequence[Sample]):
+    """A profile's samples, or a slice of them."""
+
+    __slots__ = ("_profile", "_range")
+
+    def __init__(self, profile: Profile, indices: range) -> None:
+        self._profile = profile
+        self._range = indices
+
+    def __len__(self) -> int:
+        return len(self._range)
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+    @overload
+    def __getitem__(self, index: slice) -> SampleSequence: ...  # noqa: F811
+    def __getitem__(self, index: int | slice) -> Sample | SampleSequence:  # noqa: F811
+        if isinstance(index, slice):
+            return SampleSequence(self._profile, self._range[index])
+        try:
+            row = self._range[index]
+        except IndexError:
+            raise IndexError(f"sample index {index} out of range, there are {len(self)} samples") from None
+        profile, rows = self._profile, self._profile._rows
+        thread = profile.threads[rows.thread_index[row]]
+        weight = rows.weights[row]
+        known = rows.known(row) or profile._known_of(weight)
+        stack = profile._tree.stack(rows.nodes[row])
+        return Sample(rows.times[row], thread.thread_id, thread.name, stack, weight, *known)
+
+    def __iter__(self) -> Iterator[Sample]:
+        indices = self._range
+        stop: int | None = indices.stop
+        if indices.step < 0 and indices.stop < 0:
+            stop = None  # a slice would read -1 as "the last one"
+        part = slice(indices.start, stop, indices.step) if indices else slice(0, 0)
+        threads = [(thread.thread_id, thread.name) for thread in self._profile.threads]
+        stack_of = self._profile._tree.stack
+        known_of = self._profile._known_of
+        # The stacks of this iteration, beside the tree's own cache: a lookup by node instead of a call.
+        recent: dict[int, tuple[Frame, ...]] = {}
+        rows = self._profile._rows
+        columns = (rows.times, rows.weights, rows.nodes, rows.thread_index, rows.cpu, rows.states, rows.tasks)
+        for time, weight, node, index, *more in zip(*[column[part] for column in columns if column is not None]):
+            stack = recent.get(node)
+            if stack is None:
+                if len(recent) >= 4096:
+                    recent.clear()
+                stack = recent[node] = stack_of(node)
+            thread_id, name = threads[index]
+            if more:
+                task = rows.task_names[more[2]] if len(more) > 2 else ""
+                yield Sample(time, thread_id, name, stack, weight, more[0], *STATES[more[1]], task)
+            else:
+                yield Sample(time, thread_id, name, stack, weight, *known_of(weight))
+
+    def __reversed__(self) -> Iterator[Sample]:
+        return iter(self[::-1])
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} samples>"

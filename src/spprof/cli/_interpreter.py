@@ -1,0 +1,59 @@
+"""The options that the running interpreter was started with, so that it can be started again."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def options() -> list[str]:
+    """The interpreter's own options (`-X dev`, `-O`, `-Wdefault`, `-u`, ...), as they were given."""
+    return leading_options(_original_arguments())
+
+
+def leading_options(arguments: Sequence[str]) -> list[str]:
+    """The options of `python` in `arguments` (without the executable), up to what it is to run."""
+    found: list[str] = []
+    position = 0
+    while position < len(arguments):
+        argument = arguments[position]
+        position += 1
+        if argument == "--check-hash-based-pycs":
+            found += [argument, *arguments[position : position + 1]]
+            position += 1
+            continue
+        if not argument.startswith("-") or argument in ("-", "--"):
+            break
+        if argument.startswith("--"):
+            found.append(argument)
+            continue
+        for index in range(1, len(argument)):
+            if argument[index] in "mc":  # the program starts here, perhaps after letters: -Bm x
+                return found + ([argument[:index]] if index > 1 else [])
+            if argument[index] in "XW":  # takes a value: the rest, or the next argument
+                found.append(argument)
+                if index == len(argument) - 1:
+                    found += arguments[position : position + 1]
+                    position += 1
+                break
+        else:
+            found.append(argument)
+    return found
+
+
+def _original_arguments() -> list[str]:
+    known: list[str] | None = getattr(sys, "orig_argv", None)  # 3.10
+    if known is not None:
+        return known[1:]
+    try:
+        with open("/proc/self/cmdline", "rb") as file:
+            return [os.fsdecode(part) for part in file.read().split(b"\0")[1:-1]]
+    except OSError:
+        import subprocess
+
+        # Private, but what multiprocessing itself uses; nothing public tells on 3.9.
+        return subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined,no-any-return]

@@ -1,0 +1,42 @@
+"""Ctrl-C while a profile is being saved."""
+
+from __future__ import annotations
+
+import signal
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from types import FrameType, TracebackType
+
+
+class Deferred:
+    """A block in which the first SIGINT is only counted, the second raises KeyboardInterrupt.
+
+    People press Ctrl-C twice when a program does not end at once; a profile of an hour should outlive that.
+    SIGINT stays as it is where the program ignores it, and where this is not the main thread.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._installed = False
+
+    def __enter__(self) -> Deferred:
+        self._previous = signal.getsignal(signal.SIGINT)
+        if self._previous not in (signal.SIG_IGN, None):
+            try:
+                signal.signal(signal.SIGINT, self._on_signal)
+                self._installed = True
+            except ValueError:
+                pass  # not the main thread
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, self._previous)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self.count > 1:
+            raise KeyboardInterrupt
