@@ -1,0 +1,203 @@
+"""asyncio in mode "wall": which task waits on what, by the program's own clock."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+from children import spprof
+from life import in_child
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.needs_native
+
+PROGRAM = """
+import asyncio
+truth = {}
+async def leaf(s): await asyncio.sleep(s)
+async def sleeps():
+    await leaf(0.3)
+async def locks(lock):
+    async with lock: pass
+async def reads(reader):
+    await reader.read(1)
+async def joins(task):
+    await task
+def computes(s):
+    end = time.monotonic() + s
+    while time.monotonic() < end: pass
+async def main():
+    lock, reader = asyncio.Lock(), asyncio.StreamReader()
+    await lock.acquire()
+    begin = time.monotonic_ns()
+    tasks = {}
+    async def timed(name, what):
+        begin = time.monotonic_ns()
+        await what
+        truth[name] = time.monotonic_ns() - begin
+    for name, what in (("sleeper", sleeps()), ("locker", locks(lock)), ("reader", reads(reader))):
+        tasks[name] = asyncio.get_running_loop().create_task(timed(name, what))
+        tasks[name].set_name(name)
+    tasks["joiner"] = asyncio.get_running_loop().create_task(timed("joiner", joins(tasks["sleeper"])))
+    tasks["joiner"].set_name("joiner")
+    await asyncio.sleep(0.1)
+    computes(0.1)  # nobody goes on meanwhile
+    await asyncio.sleep(0.2)
+    lock.release()
+    reader.feed_eof()
+    await asyncio.gather(*tasks.values())
+def report(profile):
+    found = {}
+    for s in profile.samples:
+        if s.task:
+            entry = found.setdefault(s.task, {})
+            key = f"{s.state}/{s.waiting_for}/" + ">".join(f.function_name.rpartition(".")[2] for f in s.frames)
+            entry[key] = entry.get(key, 0) + s.weight_ns
+            assert all(f.is_suspended for f in s.frames) and s.cpu_ns == 0
+        else:
+            assert not any(f.is_suspended for f in s.frames)
+    return found
+"""
+
+EXPECTED = {
+    "sleeper": ("sleeping", "sleep", ["timed", "sleeps", "leaf", "sleep"]),
+    "locker": ("sleeping", "lock", ["timed", "locks", "__aenter__", "acquire"]),
+    "reader": ("sleeping", "I/O", ["timed", "reads", "read", "_wait_for_data"]),
+    "joiner": ("sleeping", "task", ["timed", "joins"]),
+}
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_tasks_wait_where_they_say_and_as_long(loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    run = "asyncio.run(main())" if loop == "asyncio" else "import uvloop; uvloop.install(); asyncio.run(main())"
+    told = in_child(
+        PROGRAM
+        + f"""
+import warnings
+warnings.simplefilter("ignore")
+spprof.start(interval_ms=3, mode="wall")
+{run}
+profile = spprof.stop()
+threads = [[t.thread_id, t.name, t.time_ns, sum(s.weight_ns for s in profile.samples if s.thread_name == t.name)]
+           for t in profile.threads if t.name.startswith("MainThread") or "tasks" in t.name]
+tell([truth, report(profile), threads, [t.name for t in profile.threads],
+      sorted(profile.samples, key=lambda s: s.timestamp_ns) == list(profile.samples)])
+"""
+    )
+    truth, found, threads, names, in_order = told
+    for name, (state, waiting_for, chain) in EXPECTED.items():
+        weight = sum(found[name].values())
+        # A look every 3 ms or so; the loop was busy for 0.1 s, in which nobody could look but by the GIL's switches.
+        assert abs(weight - truth[name]) < 0.03e9 + 0.1 * truth[name], (name, weight, truth[name])
+        best = max(found[name], key=found[name].get)
+        got_state, got_for, stack = best.split("/", 1)[0], best.split("/")[1], best.rpartition("/")[2]
+        if waiting_for == "I/O":
+            got_for, stack = "I/O", best.rpartition("/")[2]
+            assert "/I/O/" in best
+        assert (got_state, got_for, stack.split(">")) == (state, waiting_for, chain), best
+        assert found[name][best] > 0.7 * weight
+    assert in_order
+    tasks = [t for t in threads if "tasks" in t[1]]
+    assert len(tasks) == 1 and tasks[0][2] == tasks[0][3] > 0
+    (main,) = [t for t in threads if t[1] == "MainThread"]
+    assert main[2] == main[3]
+    assert len(names) <= 3, names  # spprof's own threads are not among them
+
+
+def test_it_can_be_switched_off_and_is_off_in_other_modes() -> None:
+    told = in_child(
+        PROGRAM
+        + """
+spprof.start(interval_ms=3, mode="wall", asyncio=False)
+asyncio.run(main())
+off = report(spprof.stop())
+spprof.start(interval_ms=3)
+asyncio.run(main())
+cpu = report(spprof.stop())
+with spprof.Profiler(3, mode="wall", asyncio=False) as block:
+    asyncio.run(main())
+decorated = spprof.profile(interval_ms=3, mode="wall", asyncio=False)(main)
+asyncio.run(decorated())
+with spprof.Profiler(3, mode="wall") as on:
+    asyncio.run(main())
+tell([off, cpu, report(block.profile), report(decorated.last_profile), sorted(report(on.profile)),
+      threading.active_count(), len(tasks())])
+"""
+    )
+    off, cpu, block, decorated, on, threads, system_threads = told
+    assert off == cpu == block == decorated == {}
+    assert set(EXPECTED) <= set(on)
+    assert threads == 1 and system_threads == 1
+
+
+def test_many_tasks_cost_little_and_none_is_left_out() -> None:
+    """A thousand tasks: the looks get rarer, the sums stay right."""
+    told = in_child(
+        """
+import asyncio
+async def request(n): await asyncio.sleep(2)
+async def main(): await asyncio.gather(*[request(n) for n in range(1000)])
+spprof.start(interval_ms=1, mode="wall")
+begin = time.monotonic_ns()
+asyncio.run(main())
+elapsed = time.monotonic_ns() - begin
+profile = spprof.stop()
+tell([elapsed, sum(s.weight_ns for s in profile.samples if s.task), len([s for s in profile.samples if s.task]),
+      len({s.task for s in profile.samples if s.task})])
+"""
+    )
+    elapsed, weight, rows, tasks = told
+    assert tasks >= 1000 and rows < 8000  # a wait is a row, however often it was looked at
+    assert 0.7 * 1000 * 2e9 < weight < 1.1 * 1000 * elapsed
+
+
+def test_the_memory_limit_holds_and_what_is_lost_is_told() -> None:
+    told = in_child(
+        """
+import asyncio, warnings
+warnings.simplefilter("ignore")
+async def main(): await asyncio.gather(*[asyncio.sleep(0.3) for _ in range(6000)])
+spprof.start(interval_ms=1, memory_limit_mb=1, mode="wall")
+asyncio.run(main())
+profile = spprof.stop()
+(tasks,) = [t for t in profile.threads if "tasks" in t.name]
+tell([tasks._asdict(), tasks.time_ns, sum(s.weight_ns for s in profile.samples if s.task), profile.dropped_count,
+      [l._asdict() for l in profile.losses if profile.threads[l.thread_index] is tasks]])
+"""
+    )
+    tasks, time_ns, weight, dropped, losses = told
+    assert tasks["dropped"] > 0 and dropped >= tasks["dropped"]
+    assert time_ns == tasks["wall_ns"] == weight + tasks["dropped_ns"]
+    (loss,) = losses
+    assert (loss["kind"], loss["count"], loss["weight_ns"]) == ("dropped", tasks["dropped"], tasks["dropped_ns"])
+
+
+@pytest.mark.parametrize("switch", [[], ["--no-asyncio"]])
+def test_from_the_command_line(tmp_path: Path, switch: list[str]) -> None:
+    (tmp_path / "waiter.py").write_text(
+        "import asyncio\nasync def chore():\n    await asyncio.sleep(0.5)\nasyncio.run(chore())\n"
+    )
+    command = ["run", "--mode", "wall", "--interval-ms", "5", *switch, "-o", "out.speedscope.json", "-m", "waiter"]
+    result = spprof(*command, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    document = json.loads((tmp_path / "out.speedscope.json").read_text())
+    frames = [frame["name"] for frame in document["shared"]["frames"]]
+    stacks: dict[str, dict[str, float]] = {}
+    for profile in document["profiles"]:
+        entry = stacks.setdefault(profile["name"], {})
+        for sample, weight in zip(profile["samples"], profile["weights"]):
+            stack = ">".join(frames[index] for index in sample)
+            entry[stack] = entry.get(stack, 0) + weight
+    waits = [weight for entry in stacks.values() for stack, weight in entry.items() if stack == "chore>sleep"]
+    if switch:
+        assert waits == [] and "(tasks)" not in "".join(stacks)
+    else:
+        assert len(waits) == 1 and 0.4e9 < waits[0] < 0.6e9, stacks
+    # Both clocks are there: what is cut off at runpy takes nothing else along.
+    assert [name for name in stacks if "CPU time" in name], list(stacks)
+    assert not any("_run_module_as_main>_run_code>" in stack for entry in stacks.values() for stack in entry)
