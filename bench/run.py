@@ -1,0 +1,185 @@
+"""All benchmarks: `python bench/run.py [--quick] [--json FILE] [--only NAME,...]`.
+
+Everything that can be a ratio is one, of runs that took turns in one process. There is no pass or fail: a figure that
+misses its target says so. Judge it by the spread, and run it on a quiet machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from pathlib import Path
+from typing import Any, Callable
+
+import spprof
+from tools import HEAD, Row, child, table
+
+Figures = "tuple[list[Row], Any]"
+
+
+def ratio(name: str, these: list[float], those: list[float], target: float | None = None) -> Row:
+    """These by those, pair by pair; beside it the quotient of their fastest quarters, which others disturb least."""
+
+    def fastest(values: list[float]) -> float:
+        return statistics.mean(sorted(values)[: max(1, len(values) // 4)])
+
+    note = f"fastest quarters: {fastest(these) / fastest(those):.3f}"
+    return Row(name, [a / b for a, b in zip(these, those)], "", target, note)
+
+
+def overhead(quick: bool) -> Any:
+    rows, raw = [], {}
+    rounds = 20 if quick else 60
+    for interval, target in ((10, 1.02), (1, 1.05)):
+        for depth in (20, 200):
+            report = child("overhead.py", str(interval), str(depth), str(rounds))
+            ns, stats = report["ns"], report["stats"]
+            place = f"{interval} ms, depth {depth}"
+            if "empty" in ns:
+                rows.append(
+                    ratio(f"CPU under spprof / under an empty handler, {place}", ns["sampled"], ns["empty"], target)
+                )
+                rows.append(ratio(f"CPU under an empty handler / alone, {place}", ns["empty"], ns["alone"]))
+            rows.append(ratio(f"CPU under spprof / alone, {place}", ns["sampled"], ns["alone"]))
+            handler = [s["handler_ns"] / s["handler_calls"] / 1000 for s in stats if s["handler_calls"]]
+            rows.append(Row(f"handler, per call, {place}", handler, "us", 3 if depth == 20 else 6))
+            drain = [100 * s["drain_cpu_ns"] / s["cpu_ns"] for s in stats]
+            rows.append(Row(f"drain thread, of the program's CPU, {place}", drain, "%"))
+            raw[place] = report
+    return rows, raw
+
+
+def million(quick: bool) -> Any:
+    count = 100_000 if quick else 1_000_000
+    reports = [child("million.py", str(count)) for _ in range(1 if quick else 3)]
+
+    def values(key: str, scale: float = 1) -> list[float]:
+        return [report[key] * scale for report in reports]
+
+    of = f"of {count:,} samples"
+    part = count / 1_000_000
+    rows = [
+        Row("bytes a sample, stacks repeat", values("bytes_a_sample"), "B", 32),
+        Row(f"stop() {of}", values("stop_ms"), "ms", 300 * part),
+        Row(
+            f"speedscope file {of}", values("save_ms", 1e-3), "s", 5 * part, f"{reports[0]['file_bytes'] / 1e6:.0f} MB"
+        ),
+        Row(f"aggregate() {of}", values("aggregate_ms"), "ms"),
+    ]
+    for key, name in (("peak_running", "while sampling"), ("peak_stop", "until stop() is over")):
+        ratio = [report[key] / report["memory_last"] for report in reports]
+        rows.append(Row(f"peak of resident memory / what stats() says, {name}", ratio, "", 2))
+    rows.append(Row("peak of resident memory, file included", values("peak_save", 1e-6), "MB"))
+    return rows, reports
+
+
+def imports(quick: bool) -> Any:
+    """CPU time of interpreters that import spprof and others that do not, in turns; elapsed time is the machine's too."""
+
+    # As installed packages are found: with their bytecode, which the first import writes.
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+    def once(code: str) -> float:
+        pid = os.posix_spawn(sys.executable, [sys.executable, "-c", code], env)
+        _, status, used = os.wait4(pid, 0)
+        if status != 0:
+            raise OSError(f"{code!r} ended with status {status}")
+        return (used.ru_utime + used.ru_stime) * 1000
+
+    once("import spprof")
+    bare, loaded = [], []
+    for number in range(10 if quick else 60):
+        for code in ("pass", "import spprof") if number & 1 else ("import spprof", "pass"):
+            (bare if code == "pass" else loaded).append(once(code))
+    extra = [b - a for a, b in zip(bare, loaded)]
+    return [Row("import spprof, over bare Python", extra, "ms", 10), Row("bare Python", bare, "ms")], extra
+
+
+def threads(quick: bool) -> Any:
+    report = child("threads.py", "1000", "3" if quick else "9")
+    sources = ", ".join(f"{n} {name}" for name, n in report["sources"].items())
+    return [
+        Row("start() beside 1,000 threads", report["start_ms"], "ms", 100, sources),
+        Row("stop() beside 1,000 threads", report["stop_ms"], "ms"),
+    ], report
+
+
+def deaths(quick: bool) -> Any:
+    rows, raw = [], {}
+    for interval in (10, 1):
+        report = child("deaths.py", str(interval), "5" if quick else "15")
+        ns = statistics.median(report["alone_ns"])
+        rows.append(
+            ratio(
+                f"program that drops code all the time, CPU / alone, {interval} ms",
+                report["sampled_ns"],
+                report["alone_ns"],
+            )
+        )
+        rows.append(Row(f"one piece of code of that program, {interval} ms", [ns / 1000], "us"))
+        raw[str(interval)] = report
+    return rows, raw
+
+
+BENCHMARKS: dict[str, Callable[[bool], Any]] = {
+    "overhead": overhead,
+    "million": million,
+    "imports": imports,
+    "threads": threads,
+    "deaths": deaths,
+}
+
+
+def about() -> dict[str, Any]:
+    """What the figures depend on."""
+    sources = {name: usable for name, (usable, _) in spprof._native.tick_sources().items()}
+    model = "unknown processor"
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = line.split(":")[1].strip()
+                break
+    except OSError:
+        pass
+    return {
+        "spprof": spprof.__version__,
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "processor": f"{len(os.sched_getaffinity(0))} x {model}",
+        "sources": sources,
+        "load": os.getloadavg()[0],
+    }
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="fewer rounds, smaller profiles")
+    parser.add_argument("--json", metavar="FILE", help="all values, for a closer look")
+    parser.add_argument("--only", metavar="NAMES", help=f"some of {', '.join([*BENCHMARKS, 'accuracy'])}")
+    options = parser.parse_args()
+    if not spprof._HAS_NATIVE:
+        parser.error("the C extension is not in use: spprof doctor says why")
+    names = options.only.split(",") if options.only else [*BENCHMARKS, "accuracy"]
+    facts = about()
+    print(", ".join(f"{key} {value}" for key, value in facts.items()), end="\n\n", flush=True)
+    everything: dict[str, Any] = {"about": facts}
+    for name in names:
+        if name == "accuracy":
+            import accuracy
+
+            rows, raw = accuracy.measure(options.quick)
+            print(table(rows, accuracy.HEAD), end="\n\n", flush=True)
+        else:
+            figures, raw = BENCHMARKS[name](options.quick)
+            print(table([row.cells() for row in figures], HEAD), end="\n\n", flush=True)
+        everything[name] = raw
+    if options.json:
+        Path(options.json).write_text(json.dumps(everything))
+
+
+if __name__ == "__main__":
+    main()
