@@ -75,14 +75,15 @@ int burners_alive(void)
 /* ---- a library that ends its threads before a fork, as OpenBLAS does */
 
 static pthread_t pool;
-static atomic_int pool_runs, pool_stop, pool_ended;
+static atomic_int pool_runs, pool_stop;
+static atomic_ullong pool_cpu_ns;
 
 static void *pool_main(void *unused)
 {
     while (!atomic_load(&pool_stop)) {
         burn_ns(100000);
+        atomic_store(&pool_cpu_ns, clock_ns(CLOCK_THREAD_CPUTIME_ID));
     }
-    atomic_store(&pool_ended, 1);
     return unused;
 }
 
@@ -97,6 +98,7 @@ static void pool_shutdown(void)
 static void pool_start(void)
 {
     atomic_store(&pool_stop, 0);
+    atomic_store(&pool_cpu_ns, 0);
     atomic_store(&pool_runs, pthread_create(&pool, NULL, pool_main, NULL) == 0);
 }
 
@@ -104,6 +106,15 @@ int pool_that_ends_before_fork(void)
 {
     pool_start();
     return pthread_atfork(pool_shutdown, pool_start, NULL);
+}
+
+/* Waits until the pool has used that much CPU from now on. */
+void pool_burns(int cpu_ms)
+{
+    uint64_t end_ns = atomic_load(&pool_cpu_ns) + (uint64_t)cpu_ms * 1000000u;
+    while (atomic_load(&pool_cpu_ns) < end_ns) {
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
 }
 
 /* ---- a thread that is long in dying: its keys' destructors use CPU after every other's are done */

@@ -244,20 +244,24 @@ tell([[[t.name, t.time_ns, t.running_ns, t.gil_wait_ns, t.cpu_ns] for t in profi
       profile.gil_contention, profile.stats.duration_ns, profile.mode,
       sum(s.weight_ns for s in profile.samples if any(f.function_name == "work" for f in s.frames))])
 """
+    # What follows is loose, and more so by the time in which none of the three had a processor: the machine is not alone.
     threads, contention, duration, mode, _ = in_child(code.replace("MODE", "'wall'"))
-    assert mode == "wall" and contention > 0.7
+    lost = max(0, duration - sum(thread[4] for thread in threads))
+    assert mode == "wall"
+    assert contention * duration > 0.7 * duration - lost
     running = sum(thread[2] for thread in threads)
     waiting = sum(thread[3] for thread in threads)
-    # One of three has it, the others wait. (Loosely: a thread may be between the two, and the machine is not alone.)
-    assert 0.8 * duration < running < 1.25 * duration
-    assert 1.5 * running < waiting < 2.5 * running
+    # One of three has it, the others wait.
+    assert 0.8 * duration - lost < running < 1.25 * duration + lost
+    assert 1.5 * running - 3 * lost < waiting < 2.5 * running + 3 * lost
     threads, contention, duration, mode, in_work = in_child(code.replace("MODE", "'gil'"))
+    lost = max(0, duration - sum(thread[4] for thread in threads))
     assert mode == "gil" and contention is None
     held = sum(thread[1] for thread in threads)
-    assert 0.8 * duration < held <= 1.02 * duration
+    assert 0.8 * duration - lost < held <= 1.02 * duration
     assert in_work > 0.95 * held
     for _, time_ns, *_ in threads:
-        assert 0.2 * held < time_ns < 0.5 * held
+        assert 0.2 * held - lost < time_ns < 0.5 * held + lost
 
 
 def test_outputs_have_both_times() -> None:
