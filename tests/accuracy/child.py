@@ -50,19 +50,28 @@ def label_of(sample: Any, by: str, labels: set[str]) -> str | None:
 
 
 def machine_ns() -> tuple[int, int]:
-    """CPU time of all processes, and idle time, since boot; (0, 0) if the system does not tell."""
+    """CPU time of all processes on the processors that this one may use, and idle time, since boot.
+
+    (0, 0) if the system does not tell.
+    """
+    own = {f"cpu{number}" for number in os.sched_getaffinity(0)}
     try:
         with open("/proc/stat") as file:
-            ticks = [int(word) for word in file.readline().split()[1:9]]
-    except (OSError, ValueError):
+            lines = [line.split() for line in file]
+    except OSError:
         return 0, 0
-    idle = ticks[3] + ticks[4]
+    busy = idle = 0
+    for name, *words in lines:
+        if name in own:
+            ticks = [int(word) for word in words[:8]]
+            idle += ticks[3] + ticks[4]
+            busy += sum(ticks) - ticks[3] - ticks[4]
     unit = 1_000_000_000 // os.sysconf("SC_CLK_TCK")
-    return (sum(ticks) - idle) * unit, idle * unit
+    return busy * unit, idle * unit
 
 
 def crowded(before: tuple[int, int], own_ns: int) -> bool:
-    """Whether other processes took what was left of the machine."""
+    """Whether other processes took what was left of those processors."""
     busy, idle = (after - earlier for after, earlier in zip(machine_ns(), before))
     everything = busy + idle
     return everything > 0 and idle < everything / 10 and busy - own_ns > everything / 10
