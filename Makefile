@@ -96,7 +96,11 @@ $(VENV)/.lint: $(VENV)/.python pyproject.toml
 
 # ---- slow checks
 
-.PHONY: valgrind
+.PHONY: valgrind tsan
+tsan:  ## Run the C tests, and many threads under the profiler, on builds with ThreadSanitizer (PYTHON: best a free-threaded one).
+	tools/ctest.sh tsan
+	tools/tsan_ext.sh "$(PYTHON)"
+
 valgrind:  ## Run the C tests, and the example under the profiler, under valgrind's memcheck.
 	tools/ctest.sh valgrind
 	tools/valgrind_ext.sh "$(PYTHON)"

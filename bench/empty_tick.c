@@ -1,9 +1,10 @@
-/* The floor: the same tick that spprof uses, on the calling thread, with a handler that reads the CPU clock and returns.
+/* The floor: the same tick that spprof uses, on each thread that calls empty_start(), with a handler that reads the CPU clock and returns.
  * What a program costs under it is the price of being interrupted, which no in-process sampler can go below. */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/perf_event.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -15,9 +16,11 @@
 #define sigev_notify_thread_id _sigev_un._tid
 #endif
 
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct sigaction before;
-static int fd = -1, timer_id = -1;
-static volatile long long last, calls;
+static int threads; /* that have it */
+static __thread int fd = -1, timer_id = -1;
+static __thread volatile long long last, calls;
 
 static void handler(int signo, siginfo_t *info, void *context)
 {
@@ -75,8 +78,11 @@ int empty_start(int perf, long long interval_ns)
     action.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     sigfillset(&action.sa_mask);
     calls = 0;
-    if (sigaction(SIGURG, &action, &before) != 0) {
-        return -errno;
+    pthread_mutex_lock(&lock);
+    int err = threads++ == 0 && sigaction(SIGURG, &action, &before) != 0 ? -errno : 0;
+    pthread_mutex_unlock(&lock);
+    if (err != 0) {
+        return err;
     }
     int tid = (int)syscall(SYS_gettid);
     return perf ? start_perf(interval_ns, tid) : start_timer(interval_ns, tid);
@@ -94,6 +100,10 @@ long long empty_stop(void)
         syscall(SYS_timer_delete, timer_id);
         timer_id = -1;
     }
-    sigaction(SIGURG, &before, NULL);
+    pthread_mutex_lock(&lock);
+    if (--threads == 0) {
+        sigaction(SIGURG, &before, NULL);
+    }
+    pthread_mutex_unlock(&lock);
     return calls;
 }

@@ -108,6 +108,22 @@ def threads(quick: bool) -> Any:
     ], report
 
 
+def parallel(quick: bool) -> Any:
+    rows, raw = [], {}
+    for interval in (10, 1):
+        for size in (1, 2, 4):
+            report = child("parallel.py", str(interval), str(size), "10" if quick else "40")
+            place = f"{size} threads at once, {interval} ms"
+            floor = "empty" if "empty" in report else "alone"
+            for column, name in ((0, "CPU"), (1, "elapsed time")):
+                these, those = ([float(turn[column]) for turn in report[way]] for way in ("sampled", floor))
+                under = "under an empty handler" if floor == "empty" else "alone"
+                rows.append(ratio(f"{name} under spprof / {under}, {place}", these, those, 1.03))
+            rows.append(Row(f"samples lost, {place}", [report["drops"]], "", 0))
+            raw[place] = report
+    return rows, raw
+
+
 def deaths(quick: bool) -> Any:
     rows, raw = [], {}
     for interval in (10, 1):
@@ -131,6 +147,7 @@ BENCHMARKS: dict[str, Callable[[bool], Any]] = {
     "imports": imports,
     "threads": threads,
     "deaths": deaths,
+    "parallel": parallel,
 }
 
 

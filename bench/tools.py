@@ -68,7 +68,9 @@ def empty_tick() -> ctypes.CDLL | None:
         return None
     with tempfile.TemporaryDirectory(prefix="spprof-bench-") as folder:
         library = os.path.join(folder, "empty_tick.so")
-        subprocess.run([compiler, "-shared", "-fPIC", "-O2", "-o", library, str(HERE / "empty_tick.c")], check=True)
+        subprocess.run(
+            [compiler, "-shared", "-fPIC", "-O2", "-pthread", "-o", library, str(HERE / "empty_tick.c")], check=True
+        )
         loaded = ctypes.CDLL(library)
     loaded.empty_start.argtypes = [ctypes.c_int, ctypes.c_longlong]
     loaded.empty_stop.restype = ctypes.c_longlong

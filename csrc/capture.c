@@ -37,6 +37,9 @@ static struct sp_slot *own_slot(struct sp_session *s)
         return own.slot;
     }
     struct sp_slot *slot = sp_slot_find(s, sp_gettid());
+    if (slot != NULL && !sp_tick_ready(&slot->tick)) {
+        return NULL; /* somebody else's signal, while another thread arms this one */
+    }
     if (slot != NULL) {
         own.slot = slot;
         own.session = s->id;

@@ -224,7 +224,7 @@ static void poll_all(struct sp_session *s, uint64_t *random)
 static void *sampler_main(void *arg)
 {
     struct sp_session *s = arg;
-    uint64_t random = s->random ^ 0xa076bc9d15c3f2e1ull;
+    uint64_t random = s->seed ^ 0xa076bc9d15c3f2e1ull;
     uint64_t next_ns = sp_now_ns();
     struct sp_wall *wall = s->settings.mode == SP_MODE_CPU ? NULL : sp_wall_new(s);
     while (!atomic_load(&s->stop_threads)) {

@@ -265,7 +265,8 @@ static struct sp_session *session_new(const struct sp_settings *settings)
         session_free(s);
         return NULL;
     }
-    s->random = (sp_now_ns() ^ ((uint64_t)sp_gettid() << 32)) * 0x9e3779b97f4a7c15ull | 1;
+    s->seed = (sp_now_ns() ^ ((uint64_t)sp_gettid() << 32)) * 0x9e3779b97f4a7c15ull | 1;
+    s->random = s->seed;
     return s;
 }
 
@@ -365,8 +366,9 @@ int sp_session_halt(void)
     }
     /* From here on no handler starts work; the clocks are read at once, so that little CPU goes by without ticks. */
     atomic_store(&sp_active, (struct sp_session *)NULL);
-    s->stop_ns = sp_now_ns();
+    uint64_t stop_ns = sp_now_ns();
     pthread_mutex_lock(&s->lock);
+    s->stop_ns = stop_ns;
     sp_slots_disarm_all(s);
     s->process_cpu_stop_ns = sp_process_cpu_ns();
     atomic_store(&s->drain_cpu_ns, sp_thread_cpu_ns(s->drain_tid));

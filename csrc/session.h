@@ -175,7 +175,8 @@ struct sp_session {
     atomic_int threads_at_scan; /* their number then, and who was seen to come and go since: the drain looks for the others */
     struct sp_ended ended[SP_ENDED_REMEMBERED]; /* tid 0: none */
     uint32_t next_ended;
-    uint64_t random;
+    uint64_t seed;   /* of the random numbers of each thread of ours */
+    uint64_t random; /* arming; lock held */
 
     /* totals of slots that were given back */
     uint64_t gone_calls, gone_timed_calls, gone_timed_ns, gone_ticks, gone_overruns, gone_invalid, gone_subinterpreter,

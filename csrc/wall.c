@@ -77,7 +77,7 @@ struct sp_wall *sp_wall_new(struct sp_session *s)
     sp_copier_open(&w->copier);
     sp_outside_init(&w->outside, s->interpreter, (struct sp_outside_thread){(uintptr_t)pthread_self(), sp_gettid()},
                     (struct sp_outside_thread){(uintptr_t)s->starter, s->starter_tid}, copy, &w->copier);
-    w->random = s->random ^ 0x8ebc6af09c88c6e3ull;
+    w->random = s->seed ^ 0x8ebc6af09c88c6e3ull;
     pthread_mutex_lock(&s->lock);
     s->copy_way = sp_copy_name(w->copier.way);
     s->copy_refused = w->copier.refused;
@@ -330,18 +330,20 @@ void sp_wall_round(struct sp_session *s, struct sp_wall *w)
      * more whom it has put aside (sp_thread_displaced). */
     bool asks = w->all_asleep && !holder_only;
     uint64_t used_ns = asks ? used_by_the_program(s) : 0;
-    bool quiet = asks && w->asked && s->threads.len == w->threads
-                 && used_ns - w->used_ns < UNNOTICED_NS + UNNOTICED_THREAD_NS * s->live;
+    pthread_mutex_lock(&s->lock);
+    size_t threads = s->threads.len; /* before the looks: who is born meanwhile makes the next round look again */
+    uint32_t live = s->live;
+    s->rounds++;
+    pthread_mutex_unlock(&s->lock);
+    bool quiet = asks && w->asked && threads == w->threads && used_ns - w->used_ns < UNNOTICED_NS + UNNOTICED_THREAD_NS * live;
     if (quiet && ++w->quiet_rounds < MOST_QUIET_ROUNDS) {
         w->all_quiet_rounds++;
         w->quiet_ns = w->now_ns;
         w->round_ns = w->now_ns;
-        s->rounds++;
         return;
     }
     w->quiet_rounds = 0;
     w->somebody_ran = false;
-    size_t threads = s->threads.len; /* before the looks: who is born meanwhile makes the next round look again */
     bool asleep = true;
     pid_t holder = holder_only ? gil_holder(s, w) : 0;
     uint32_t n = atomic_load(&s->n_slots);
@@ -364,7 +366,9 @@ void sp_wall_round(struct sp_session *s, struct sp_wall *w)
         pthread_mutex_unlock(&s->lock);
     }
     if (w->waits) {
+        pthread_mutex_lock(&s->lock);
         s->contended_ns += w->now_ns - (w->round_ns > s->start_ns ? w->round_ns : s->start_ns);
+        pthread_mutex_unlock(&s->lock);
     }
     w->round_ns = w->now_ns;
     w->used_ns = used_ns;
@@ -372,7 +376,6 @@ void sp_wall_round(struct sp_session *s, struct sp_wall *w)
     w->threads = threads;
     w->all_asleep = asleep;
     w->all_quiet_rounds = w->somebody_ran ? 0 : w->all_quiet_rounds + 1;
-    s->rounds++;
 }
 
 bool sp_wall_idle(const struct sp_wall *w)

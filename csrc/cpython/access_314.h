@@ -27,6 +27,7 @@ static inline PyObject *sp_frame_code(sp_frame *f)
 static inline _Py_CODEUNIT *sp_frame_bytecode(sp_frame *f, PyCodeObject *code, const PyCodeObject *fields)
 {
 #ifdef Py_GIL_DISABLED
+    (void)code;
     _PyCodeArray *copies = fields->co_tlbc;
     if (copies == NULL || f->tlbc_index < 0 || f->tlbc_index >= copies->size) {
         return NULL;
@@ -34,6 +35,7 @@ static inline _Py_CODEUNIT *sp_frame_bytecode(sp_frame *f, PyCodeObject *code, c
     return (_Py_CODEUNIT *)copies->entries[f->tlbc_index];
 #else
     (void)f;
+    (void)fields;
     return _PyCode_CODE(code);
 #endif
 }

@@ -2,7 +2,10 @@
 
 #include <stdlib.h>
 
-static void (*death_hook)(PyCodeObject *code);
+typedef void (*code_hook)(PyCodeObject *code);
+
+/* Set once. Any thread may see a code object die. */
+static _Atomic code_hook death_hook;
 
 static PyObject *linetable_of(PyCodeObject *code)
 {
@@ -77,7 +80,7 @@ static destructor original_dealloc;
 
 static void dealloc(PyObject *code)
 {
-    death_hook((PyCodeObject *)code);
+    atomic_load (&death_hook)((PyCodeObject *)code);
     original_dealloc(code);
 }
 
@@ -85,7 +88,7 @@ static void dealloc(PyObject *code)
 static int watch(PyCodeEvent event, PyCodeObject *code)
 {
     if (event == PY_CODE_EVENT_DESTROY) {
-        death_hook(code);
+        atomic_load (&death_hook)(code);
     }
     return 0;
 }
@@ -93,11 +96,10 @@ static int watch(PyCodeEvent event, PyCodeObject *code)
 
 int sp_code_watch(void (*on_death)(PyCodeObject *code))
 {
-    if (death_hook != NULL) {
-        death_hook = on_death;
+    if (atomic_load(&death_hook) != NULL) {
         return 0;
     }
-    death_hook = on_death;
+    atomic_store(&death_hook, on_death);
 #if SP_CODE_WATCHERS
     if (PyCode_AddWatcher(watch) >= 0) {
         return 0;

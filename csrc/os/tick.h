@@ -19,7 +19,8 @@
 enum sp_tick_source { SP_TICK_NONE, SP_TICK_PERF, SP_TICK_THREAD, SP_TICK_TIMER, SP_TICK_SOURCES };
 
 struct sp_tick {
-    enum sp_tick_source source;
+    atomic_bool ready; /* set last, by whoever arms; what the handler reads first. Without it nothing else is looked at */
+    _Atomic enum sp_tick_source source; /* a handler may run while another thread disarms */
     pid_t tid;
     int fd;          /* perf */
     uint64_t fd_id;  /* perf: the event's own number, so that a re-used descriptor is never taken for it */
@@ -43,6 +44,18 @@ const char *sp_tick_name(enum sp_tick_source source);
  * Context: session lock held, any thread may arm any other. 0 or -errno. */
 int sp_tick_arm(struct sp_tick *tick, enum sp_tick_source source, pid_t tid, uint64_t interval_ns, uint64_t cookie, uint64_t seed,
                 uint64_t cpu_ns);
+
+/* The last thing before the first tick may come. Context: arming. */
+static inline void sp_tick_publish(struct sp_tick *tick)
+{
+    atomic_store_explicit(&tick->ready, true, memory_order_release);
+}
+
+/* Whether it was armed; then the caller sees all that was set before. Context: any, also the handler. */
+static inline bool sp_tick_ready(const struct sp_tick *tick)
+{
+    return atomic_load_explicit(&tick->ready, memory_order_acquire);
+}
 
 /* Stops the ticks and gives back timer or descriptor. A signal already on its way may still arrive. */
 void sp_tick_disarm(struct sp_tick *tick);

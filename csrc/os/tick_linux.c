@@ -51,6 +51,8 @@ int sp_tick_arm(struct sp_tick *tick, enum sp_tick_source source, pid_t tid, uin
         err = sp_perf_arm(tick);
     } else if (source == SP_TICK_TIMER) {
         err = sp_timer_arm(tick);
+    } else {
+        sp_tick_publish(tick);
     }
     if (err != 0) {
         tick->source = SP_TICK_NONE;
@@ -132,6 +134,9 @@ static bool by_descriptor(const struct sp_delivery *d)
 
 bool sp_tick_is(const struct sp_tick *tick, const struct sp_delivery *d)
 {
+    if (!sp_tick_ready(tick)) {
+        return false;
+    }
     if (by_value(d)) {
         return (uint64_t)(uintptr_t)d->info->si_value.sival_ptr == tick->cookie;
     }

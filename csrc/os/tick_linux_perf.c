@@ -56,8 +56,13 @@ int sp_perf_arm(struct sp_tick *tick)
         atomic_store(&highest_used, fd);
     }
     if (fcntl(fd, F_SETSIG, SP_SIGNAL) != 0 || fcntl(fd, F_SETOWN_EX, &owner) != 0
-        || fcntl(fd, F_SETFL, O_RDONLY | O_NONBLOCK | O_ASYNC) != 0 || ioctl(fd, PERF_EVENT_IOC_ID, &tick->fd_id) != 0
-        || ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) != 0) {
+        || fcntl(fd, F_SETFL, O_RDONLY | O_NONBLOCK | O_ASYNC) != 0 || ioctl(fd, PERF_EVENT_IOC_ID, &tick->fd_id) != 0) {
+        int err = errno;
+        close(fd);
+        return -err;
+    }
+    sp_tick_publish(tick);
+    if (ioctl(fd, PERF_EVENT_IOC_ENABLE, 0) != 0) {
         int err = errno;
         close(fd);
         return -err;

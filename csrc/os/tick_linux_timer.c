@@ -32,6 +32,7 @@ int sp_timer_arm(struct sp_tick *tick)
         return -errno;
     }
     tick->timer = id;
+    sp_tick_publish(tick);
     int err = sp_timer_set(tick, tick->period_ns);
     if (err != 0) {
         sp_timer_disarm(tick);

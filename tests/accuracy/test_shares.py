@@ -22,6 +22,7 @@ WORKLOADS = [
     "deep and shallow",
     "generators",
     "recursion",
+    "thread shares",
     "eight threads",
     "GIL handed over",
 ]

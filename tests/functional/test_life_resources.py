@@ -61,6 +61,7 @@ def session(interval):
     return profile.sample_count + len(profile.samples[:1])
 def counts():
     gc.collect()
+    trim()
     return [len(gc.get_objects()), sys.getrefcount(work.__code__), sys.getrefcount(work.__code__.co_name),
             sys.getrefcount(work.__code__.co_filename), sys.getrefcount(None) if sys.version_info < (3, 12) else 0,
             sys.getallocatedblocks(), rss_kb()]

@@ -194,6 +194,56 @@ tell([len(started), len(stopped), wrong, spprof.is_active()])
     assert told == [60, 60, [], False]
 
 
+def test_every_call_from_many_threads_at_once() -> None:
+    # Without a GIL they really are at once. Each start that succeeds has one stop that does; nothing else is ever raised.
+    told = in_child("""
+import random
+end = time.monotonic() + 1.5
+answers, wrong = [], []
+def storm(seed):
+    pick = random.Random(seed)
+    mine = [0, 0]
+    while time.monotonic() < end:
+        call = pick.choice(("start", "stop", "stats", "is_active", "register_thread", "unregister_thread", "burn"))
+        try:
+            if call == "start":
+                spprof.start(interval_ms=1)
+                mine[0] += 1
+            elif call == "stop":
+                profile = spprof.stop()
+                mine[1] += 1
+                for sample in profile.samples:
+                    sample.frames[-1].function_name
+                if profile.stats.validation_drops:
+                    wrong.append("validation_drops")
+            elif call == "stats":
+                stats = spprof.stats()
+                if stats is not None and stats.memory_bytes > stats.memory_limit:
+                    wrong.append("memory")
+            elif call == "burn":
+                spin(3000)
+            else:
+                getattr(spprof, call)()
+        except RuntimeError as error:
+            if (call, str(error)) not in (("start", "Profiler already running"), ("stop", "Profiler not running")):
+                wrong.append((call, str(error)))
+        except BaseException as error:
+            wrong.append((call, repr(error)))
+    answers.append(mine)
+threads = [threading.Thread(target=storm, args=(i,)) for i in range(8)]
+for t in threads: t.start()
+for t in threads: t.join()
+left = 0
+if spprof.is_active():
+    spprof.stop()
+    left = 1
+tell([sum(a[0] for a in answers), sum(a[1] for a in answers) + left, wrong])
+""")
+    started, stopped, wrong = told
+    assert wrong == []
+    assert started == stopped > 10
+
+
 def test_names_of_threads_that_are_gone() -> None:
     # Hazard 13: native ids, names as threading had them; a name that is set late, and one of a raw thread.
     told = in_child("""
