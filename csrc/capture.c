@@ -57,7 +57,7 @@ static uint32_t put_mark(struct sp_slot *slot, enum sp_mark mark)
 }
 
 /* The number of frames in the slot's scratch; 0 if the stack was caught in mid-change. */
-static uint32_t walk(struct sp_session *s, struct sp_slot *slot, uintptr_t stack_pointer)
+static uint32_t walk(struct sp_session *s, struct sp_slot *slot, uintptr_t stack_pointer, struct sp_raw_head *head)
 {
     PyThreadState *ts = sp_own_thread_state();
     if (ts == NULL || sp_state_is_going(ts)) {
@@ -67,7 +67,9 @@ static uint32_t walk(struct sp_session *s, struct sp_slot *slot, uintptr_t stack
         sp_counter_add(&slot->subinterpreter, 1);
         return put_mark(slot, SP_MARK_SUBINTERPRETER);
     }
-    int n = sp_walk(ts, stack_pointer, sp_readable, slot->scratch);
+    uintptr_t coroutine = 0;
+    int n = sp_walk(ts, stack_pointer, sp_readable, slot->scratch, &coroutine);
+    head->coroutine = coroutine;
     if (n < 0) {
         return 0;
     }
@@ -138,7 +140,7 @@ bool sp_capture(const struct sp_delivery *delivery)
         atomic_fetch_add_explicit(&slot->unsent_wall_ns, atomic_exchange_explicit(&slot->due_ns, 0, memory_order_relaxed),
                                   memory_order_relaxed);
     } else {
-        head.n_frames = walk(s, slot, sp_ucontext_stack_pointer(delivery->ucontext));
+        head.n_frames = walk(s, slot, sp_ucontext_stack_pointer(delivery->ucontext), &head);
         if (head.n_frames == 0 && slot->retries < MOST_RETRIES) {
             /* Again in a moment, with these ticks on top; nothing is thrown away where stacks are busy. */
             slot->carried_ticks = head.ticks;

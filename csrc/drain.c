@@ -28,7 +28,8 @@ static bool reserve_wall(struct sp_session *s)
     struct sp_rows *r = &s->rows;
     return s->settings.mode == SP_MODE_CPU
            || (sp_array_reserve(&s->budget, &r->walls, sizeof(uint64_t)) == SP_OK
-               && sp_array_reserve(&s->budget, &r->states, sizeof(uint8_t)) == SP_OK);
+               && sp_array_reserve(&s->budget, &r->states, sizeof(uint8_t)) == SP_OK
+               && sp_array_reserve(&s->budget, &r->coroutines, sizeof(uint64_t)) == SP_OK);
 }
 
 static bool row_append(struct sp_session *s, uint64_t time_ns, uint64_t ticks, uint32_t node, uint32_t thread)
@@ -148,6 +149,7 @@ uint32_t sp_row_add(struct sp_session *s, struct sp_slot *slot, const struct sp_
     if (s->settings.mode != SP_MODE_CPU) {
         ((uint64_t *)s->rows.walls.data)[s->rows.walls.len++] = head->wall_ns;
         ((uint8_t *)s->rows.states.data)[s->rows.states.len++] = (uint8_t)head->state;
+        ((uint64_t *)s->rows.coroutines.data)[s->rows.coroutines.len++] = head->coroutine;
         thread->wall_ns += head->wall_ns;
         thread->states_ns[head->state] += head->wall_ns;
         thread->last_row = row;

@@ -156,6 +156,7 @@ static int sort_rows(struct sp_session *s)
         if (s->settings.mode != SP_MODE_CPU) {
             gather64(r->walls.data, order, scratch, n);
             gather8(r->states.data, order, (uint8_t *)scratch, n);
+            gather64(r->coroutines.data, order, scratch, n);
         }
     }
     free(order);

@@ -65,6 +65,7 @@ static void session_free(struct sp_session *s)
     sp_array_free(&s->budget, &s->rows.threads, sizeof(uint32_t));
     sp_array_free(&s->budget, &s->rows.walls, sizeof(uint64_t));
     sp_array_free(&s->budget, &s->rows.states, sizeof(uint8_t));
+    sp_array_free(&s->budget, &s->rows.coroutines, sizeof(uint64_t));
     free(s->record);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->arm_lock);

@@ -61,6 +61,7 @@ struct sp_slot {
     /* elapsed time (wall.c): what the sampler thread leaves for the handler */
     _Atomic uint64_t due_ns;         /* that the next sample stands for */
     _Atomic uint64_t unsent_wall_ns; /* of samples that found no room */
+    uint64_t told_cpu_ns;            /* its CPU clock when it was last asked */
     atomic_uint due_ticks;           /* looks at which it was on a processor */
     atomic_bool told;                /* a signal is on its way */
     /* and what it keeps for itself, under lock */
@@ -104,8 +105,9 @@ struct sp_rows {
     struct sp_array nodes;   /* uint32_t */
     struct sp_array threads; /* uint32_t */
     /* empty where CPU time is sampled: */
-    struct sp_array walls;  /* uint64_t, ns of elapsed time */
-    struct sp_array states; /* uint8_t, enum sp_state */
+    struct sp_array walls;      /* uint64_t, ns of elapsed time */
+    struct sp_array states;     /* uint8_t, enum sp_state */
+    struct sp_array coroutines; /* uint64_t, addresses */
 };
 
 /* What a thread's clock is, and which threads count. */

@@ -29,6 +29,9 @@
 /* Threads that are asked in one round whether the sampler itself has put them aside (about 20 us each). */
 #define STATE_LOOK_UPS 8
 
+/* After so much CPU time a thread has come back from the kernel, where a signal waits for it. */
+#define CHANCE_NS 1000000u
+
 /* CPU time of one such wake-up in a wait for the GIL, generously. */
 #define GIL_WAKE_UP_NS 100000u
 
@@ -139,8 +142,8 @@ static uint32_t mark(struct sp_wall *w, enum sp_mark which)
     return 1;
 }
 
-static uint32_t add(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, uint32_t n, uint64_t cpu_ns, uint32_t ticks,
-                    enum sp_state state)
+static uint32_t add(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, uint32_t n, uintptr_t coroutine, uint64_t cpu_ns,
+                    uint32_t ticks, enum sp_state state)
 {
     struct sp_raw_head head = {
         .n_frames = n,
@@ -149,6 +152,7 @@ static uint32_t add(struct sp_session *s, struct sp_wall *w, struct sp_slot *slo
         .cpu_ns = cpu_ns,
         .wall_ns = atomic_exchange(&slot->due_ns, 0),
         .state = state,
+        .coroutine = coroutine,
     };
     return sp_row_add(s, slot, &head, w->frames);
 }
@@ -202,7 +206,8 @@ static bool read_asleep(struct sp_session *s, struct sp_wall *w, struct sp_slot 
     sp_outside_refresh(&w->outside);
     s->outside_reads++;
     uintptr_t ts = thread_state(w, slot);
-    int n = ts == 0 ? 0 : sp_outside_walk(&w->outside, ts, w->frames);
+    uintptr_t coroutine = 0;
+    int n = ts == 0 ? 0 : sp_outside_walk(&w->outside, ts, w->frames, &coroutine);
     if (sp_thread_cpu_ns(slot->tid) != cpu_ns) {
         return false;
     }
@@ -214,7 +219,7 @@ static bool read_asleep(struct sp_session *s, struct sp_wall *w, struct sp_slot 
     }
     sp_drain_slot(s, slot); /* what its handler saw came before */
     book_unanswered(s, slot, cpu_ns, elapsed_ns);
-    slot->asleep_row = add(s, w, slot, (uint32_t)n, cpu_ns, 0, state);
+    slot->asleep_row = add(s, w, slot, (uint32_t)n, coroutine, cpu_ns, 0, state);
     slot->looked_cpu_ns = cpu_ns;
     atomic_store_explicit(&slot->last_cpu_ns, cpu_ns, memory_order_relaxed);
     w->waits |= state == SP_STATE_GIL;
@@ -227,11 +232,12 @@ static void ask(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, u
     if (slot->tick.source != SP_TICK_THREAD) {
         mark(w, SP_MARK_RUNNING);
         atomic_store_explicit(&slot->last_cpu_ns, cpu_ns, memory_order_relaxed);
-        add(s, w, slot, 1, cpu_ns, ticks, SP_STATE_RUNNING);
+        add(s, w, slot, 1, 0, cpu_ns, ticks, SP_STATE_RUNNING);
         return;
     }
     atomic_fetch_add(&slot->due_ticks, ticks);
     if (!atomic_exchange(&slot->told, true)) {
+        slot->told_cpu_ns = cpu_ns;
         sp_tick_send(&slot->tick);
     }
 }
@@ -395,7 +401,9 @@ void sp_wall_close(struct sp_session *s, struct sp_slot *slot, uint64_t end_ns)
     }
     struct sp_thread *thread = &sp_threads_of(s)[slot->thread];
     thread->wall_dropped_ns += atomic_exchange(&slot->unsent_wall_ns, 0);
-    book_unanswered(s, slot, thread->cpu_end_ns, 0);
+    if (thread->cpu_end_ns > slot->told_cpu_ns + CHANCE_NS) { /* else it has waited for a processor ever since it was asked */
+        book_unanswered(s, slot, thread->cpu_end_ns, 0);
+    }
     uint64_t rest = atomic_exchange(&slot->due_ns, 0);
     if (s->settings.mode == SP_MODE_WALL && end_ns > slot->looked_ns) {
         rest += end_ns - slot->looked_ns;

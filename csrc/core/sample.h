@@ -51,10 +51,11 @@ struct sp_raw_head {
     uint32_t ticks;      /* ticks this sample stands for: 1 + overruns */
     uint32_t lost_ticks; /* ticks of this thread that found no room since the record before */
     uint32_t lost_samples;
-    uint32_t state;   /* enum sp_state */
-    uint64_t time_ns; /* CLOCK_MONOTONIC */
-    uint64_t cpu_ns;  /* the thread's CPU clock */
-    uint64_t wall_ns; /* elapsed time that this sample stands for; 0 where CPU time is sampled */
+    uint32_t state;     /* enum sp_state */
+    uint64_t time_ns;   /* CLOCK_MONOTONIC */
+    uint64_t cpu_ns;    /* the thread's CPU clock */
+    uint64_t wall_ns;   /* elapsed time that this sample stands for; 0 where CPU time is sampled */
+    uint64_t coroutine; /* address of the coroutine object in whose run the sample was taken; 0: in none */
 };
 
 #define SP_RAW_MAX_BYTES (sizeof(struct sp_raw_head) + (SP_MAX_DEPTH + 1) * sizeof(struct sp_raw_frame))

@@ -30,6 +30,12 @@ static inline int32_t sp_frame_offset(sp_frame *f, PyCodeObject *code, const PyC
 #endif
 }
 
+/* The generator or coroutine whose frame it is, or NULL. */
+static inline PyObject *sp_frame_generator(sp_frame *f)
+{
+    return f->f_gen;
+}
+
 static inline bool sp_frame_incomplete(sp_frame *f, PyCodeObject *code, const PyCodeObject *fields)
 {
     (void)fields;

@@ -14,7 +14,28 @@
 struct sp_collector {
     struct sp_raw_frame *out;
     int n;
+    /* The outermost coroutine of the innermost run of generators' frames that has a coroutine outermost: the one that a task
+     * runs, if the stack is an event loop's. */
+    uintptr_t coroutine, candidate;
 };
+
+/* Of each frame in turn, leaf first: the generator whose frame it is, 0 if none, and whether that is a coroutine. */
+static inline void sp_collect_generator(struct sp_collector *c, uintptr_t generator, bool is_coroutine)
+{
+    if (c->coroutine != 0) {
+        return;
+    }
+    if (generator != 0) {
+        c->candidate = is_coroutine ? generator : 0;
+    } else {
+        c->coroutine = c->candidate;
+    }
+}
+
+static inline uintptr_t sp_collected_coroutine(const struct sp_collector *c)
+{
+    return c->coroutine != 0 ? c->coroutine : c->candidate;
+}
 
 static inline void sp_collect(struct sp_collector *c, PyObject *code, int32_t offset)
 {

@@ -5,17 +5,20 @@
 
 #if !SP_INTERPRETER_FRAMES
 
-int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out)
+int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out, uintptr_t *coroutine)
 {
     /* Frame objects live on the heap, and each link is stored once, after what it points to is whole. */
     (void)stack_pointer;
     (void)readable;
-    struct sp_collector c = {out, 0};
+    struct sp_collector c = {.out = out};
     sp_frame *f = sp_frame_top(ts);
     for (; f != NULL && c.n < SP_MAX_WALK; f = sp_frame_previous(f)) {
         PyObject *code = sp_frame_code(f);
         sp_collect(&c, code, sp_frame_offset(f, (PyCodeObject *)code, (PyCodeObject *)code));
+        PyObject *generator = sp_frame_generator(f);
+        sp_collect_generator(&c, (uintptr_t)generator, generator != NULL && Py_TYPE(generator) == &PyCoro_Type);
     }
+    *coroutine = sp_collected_coroutine(&c);
     return sp_collected(&c, f == NULL);
 }
 
@@ -102,11 +105,17 @@ static bool in_data_stack(const struct walk *w, const sp_frame *f)
     return false;
 }
 
+/* The object around a generator's frame. */
+static const PyObject *generator_of(const sp_frame *f)
+{
+    return (const PyObject *)((const char *)f - offsetof(PyGenObject, gi_iframe));
+}
+
 /* A generator's frame that is on the stack: the object around it says that it runs; or that it is suspended while its link
  * to the caller is still there, which is so for the few instructions of a yield. */
 static bool in_running_generator(struct walk *w, sp_frame *f)
 {
-    const PyGenObject *gen = (const PyGenObject *)((const char *)f - offsetof(PyGenObject, gi_iframe));
+    const PyGenObject *gen = (const PyGenObject *)generator_of(f);
     if (!can_read(w, gen, offsetof(PyGenObject, gi_iframe))) {
         return false;
     }
@@ -158,6 +167,8 @@ static int walk_from(struct walk *w, sp_frame *f, bool believed, sp_frame *const
             }
             if (!sp_frame_incomplete(f, (PyCodeObject *)code, (PyCodeObject *)code)) {
                 sp_collect(c, code, sp_frame_offset(f, (PyCodeObject *)code, (PyCodeObject *)code));
+                const PyObject *generator = sp_frame_in_generator(f) ? generator_of(f) : NULL;
+                sp_collect_generator(c, (uintptr_t)generator, generator != NULL && Py_TYPE(generator) == &PyCoro_Type);
             }
         }
 #if SP_CFRAMES
@@ -183,24 +194,32 @@ static int walk_from(struct walk *w, sp_frame *f, bool believed, sp_frame *const
     return at_entry ? sp_collected(c, true) : -1;
 }
 
-int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out)
+static int walk(struct walk *w, struct sp_collector *c)
 {
-    struct walk w = {ts, stack_pointer, readable, {0}};
-    struct sp_collector c = {out, 0};
+    PyThreadState *ts = w->ts;
 #if SP_CFRAMES
     /* On its way into the evaluation loop a thread points at a _PyCFrame that is not written yet. The frame that is current
      * there must have been entered from the one that is current in the loop outside. */
     _PyCFrame *inner = ts->cframe;
-    if (!in_thread_state(&w, inner)) {
-        _PyCFrame *outer = can_read(&w, inner, sizeof *inner) ? inner->previous : NULL;
-        if (outer == NULL || (!in_thread_state(&w, outer) && (outer <= inner || !can_read(&w, outer, sizeof *outer)))) {
+    if (!in_thread_state(w, inner)) {
+        _PyCFrame *outer = can_read(w, inner, sizeof *inner) ? inner->previous : NULL;
+        if (outer == NULL || (!in_thread_state(w, outer) && (outer <= inner || !can_read(w, outer, sizeof *outer)))) {
             return -1;
         }
         sp_frame *entered_from = outer->current_frame;
-        return inner->current_frame == NULL ? -1 : walk_from(&w, inner->current_frame, false, &entered_from, &c);
+        return inner->current_frame == NULL ? -1 : walk_from(w, inner->current_frame, false, &entered_from, c);
     }
 #endif
-    return walk_from(&w, sp_frame_top(ts), !SP_CFRAMES, NULL, &c);
+    return walk_from(w, sp_frame_top(ts), !SP_CFRAMES, NULL, c);
+}
+
+int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out, uintptr_t *coroutine)
+{
+    struct walk w = {ts, stack_pointer, readable, {0}};
+    struct sp_collector c = {.out = out};
+    int n = walk(&w, &c);
+    *coroutine = sp_collected_coroutine(&c);
+    return n;
 }
 
 #endif

@@ -15,6 +15,7 @@
  * (entering the evaluation loop on 3.12, a fibre switch) and will be whole some instructions later. More than SP_MAX_DEPTH frames: the
  * leaf half and the root half, a mark between.
  * Context: signal handler on the thread of `ts`. Tested by tests/functional/test_stack_equality.py, tests/crash. */
-int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out);
+int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out,
+            uintptr_t *coroutine);
 
 #endif

@@ -7,6 +7,7 @@
 
 #if SP_INTERPRETER_FRAMES
 #include <internal/pycore_frame.h>
+#include <internal/pycore_genobject.h>
 #define FRAME_BYTES offsetof(sp_frame, localsplus)
 #define CODE_BYTES offsetof(PyCodeObject, co_code_adaptive)
 #else
@@ -162,37 +163,42 @@ static bool fetch_code(struct sp_outside *o, PyCodeObject *fields, uintptr_t cod
     return fetch(o, fields, code, CODE_BYTES) && Py_TYPE((PyObject *)fields) == &PyCode_Type;
 }
 
-#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
-/* The thread's own copy of the bytecode is named in an array beside the code object: a copy of its one entry. */
-struct copies {
-    _PyCodeArray array;
-    char *entries[64];
-};
-
-static bool fetch_copies(struct sp_outside *o, PyCodeObject *fields, struct copies *copies)
+static bool is_coroutine(struct sp_outside *o, uintptr_t generator)
 {
-    if (fields->co_tlbc == NULL || !fetch(o, &copies->array, (uintptr_t)fields->co_tlbc, offsetof(_PyCodeArray, entries))) {
+    PyObject head;
+    return generator != 0 && fetch(o, &head, generator, sizeof head) && Py_TYPE(&head) == &PyCoro_Type;
+}
+
+#if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
+/* The thread's own copy of the bytecode is named in an array beside the code object, which has an entry for each thread:
+ * made an array of that one entry, and the frame's index its index. */
+static bool fetch_own_bytecode(struct sp_outside *o, sp_frame *f, PyCodeObject *fields, _PyCodeArray *own)
+{
+    uintptr_t array = (uintptr_t)fields->co_tlbc;
+    if (array == 0 || !fetch(o, own, array, offsetof(_PyCodeArray, entries)) || f->tlbc_index < 0 || f->tlbc_index >= own->size
+        || !fetch(o, own->entries, array + offsetof(_PyCodeArray, entries) + (size_t)f->tlbc_index * sizeof own->entries[0],
+                  sizeof own->entries[0])) {
         return false;
     }
-    if (copies->array.size > 64) {
-        copies->array.size = 64;
-    }
-    return fetch(o, copies->array.entries, (uintptr_t)fields->co_tlbc + offsetof(_PyCodeArray, entries),
-                 (size_t)copies->array.size * sizeof(char *));
+    own->size = 1;
+    f->tlbc_index = 0;
+    fields->co_tlbc = own;
+    return true;
 }
 #endif
 
-int sp_outside_walk(struct sp_outside *o, uintptr_t address, struct sp_raw_frame *out)
+int sp_outside_walk(struct sp_outside *o, uintptr_t address, struct sp_raw_frame *out, uintptr_t *coroutine)
 {
     PyThreadState ts;
     uintptr_t at;
     if (!fetch_state(o, &ts, address) || !top_of(o, &ts, &at)) {
         return -1;
     }
-    struct sp_collector c = {out, 0};
+    struct sp_collector c = {.out = out};
     bool at_entry = true;
     for (int followed = 0; at != 0; followed++) {
         if (followed == SP_MAX_WALK) {
+            *coroutine = sp_collected_coroutine(&c);
             return sp_collected(&c, false);
         }
         sp_frame frame;
@@ -209,17 +215,18 @@ int sp_outside_walk(struct sp_outside *o, uintptr_t address, struct sp_raw_frame
                 return -1;
             }
 #if defined(Py_GIL_DISABLED) && PY_VERSION_HEX >= 0x030E0000
-            struct copies copies;
-            if (!fetch_copies(o, &fields, &copies)) {
+            _PyCodeArray own;
+            if (!fetch_own_bytecode(o, f, &fields, &own)) {
                 return -1;
             }
-            fields.co_tlbc = &copies.array;
 #endif
             if (!sp_frame_in_code(f, (PyCodeObject *)code, &fields)) {
                 return -1;
             }
             if (!sp_frame_incomplete(f, (PyCodeObject *)code, &fields)) {
                 sp_collect(&c, (PyObject *)code, sp_frame_offset(f, (PyCodeObject *)code, &fields));
+                uintptr_t generator = sp_frame_in_generator(f) ? at - offsetof(PyGenObject, gi_iframe) : 0;
+                sp_collect_generator(&c, generator, is_coroutine(o, generator));
             }
         }
 #if SP_CFRAMES
@@ -232,8 +239,11 @@ int sp_outside_walk(struct sp_outside *o, uintptr_t address, struct sp_raw_frame
             return -1;
         }
         sp_collect(&c, (PyObject *)code, sp_frame_offset(f, (PyCodeObject *)code, &fields));
+        uintptr_t generator = (uintptr_t)sp_frame_generator(f);
+        sp_collect_generator(&c, generator, is_coroutine(o, generator));
 #endif
         at = (uintptr_t)sp_frame_previous(f);
     }
+    *coroutine = sp_collected_coroutine(&c);
     return at_entry ? sp_collected(&c, true) : -1;
 }

@@ -43,6 +43,6 @@ uintptr_t sp_outside_find(struct sp_outside *o, int tid, uintptr_t hint);
 int sp_outside_tid(struct sp_outside *o, uintptr_t ts);
 
 /* As sp_walk(), of the thread state at `ts`. */
-int sp_outside_walk(struct sp_outside *o, uintptr_t ts, struct sp_raw_frame *out);
+int sp_outside_walk(struct sp_outside *o, uintptr_t ts, struct sp_raw_frame *out, uintptr_t *coroutine);
 
 #endif

@@ -86,7 +86,8 @@ static const char *compare_stack(bool (*readable)(uintptr_t))
         return "no memory for the self-check";
     }
     const char *wrong = NULL;
-    int n = sp_walk(sp_own_thread_state(), (uintptr_t)&wrong, readable, walked);
+    uintptr_t coroutine;
+    int n = sp_walk(sp_own_thread_state(), (uintptr_t)&wrong, readable, walked, &coroutine);
     PyFrameObject *frame = PyEval_GetFrame();
     Py_XINCREF(frame);
     for (int i = 0; i < n && i < SP_MAX_DEPTH / 2; i++) {

@@ -68,7 +68,7 @@ PyObject *sp_column_view(PyTypeObject *type, void *data, size_t len, const char 
     c->data = data;
     c->format = format;
     c->len = (Py_ssize_t)len;
-    c->itemsize = *format == 'q' ? 8 : *format == 'I' ? 4 : 1;
+    c->itemsize = *format == 'q' || *format == 'Q' ? 8 : *format == 'I' ? 4 : 1;
     PyObject *view = PyMemoryView_FromObject((PyObject *)c);
     Py_DECREF(c);
     return view;

@@ -182,7 +182,9 @@ static PyObject *convert_thread(struct sp_session *s, const struct sp_thread *t)
 {
     struct sp_totals sum = sp_thread_totals(t, t->cpu_end_ns - t->cpu_start_ns);
     struct sp_wall_totals wall = sp_thread_wall_totals(s, t, s->stop_ns);
-    uint64_t cpu_unsampled_ns = sum.cpu_ns - sum.sampled_ns, lived_ns = (t->end_ns != 0 ? t->end_ns : s->stop_ns) - t->start_ns;
+    /* A thread may be born while the profile is being ended: then it begins and ends with that. */
+    uint64_t start_ns = t->start_ns < s->stop_ns ? t->start_ns : s->stop_ns, end_ns = t->end_ns != 0 ? t->end_ns : s->stop_ns;
+    uint64_t cpu_unsampled_ns = sum.cpu_ns - sum.sampled_ns, lived_ns = end_ns > start_ns ? end_ns - start_ns : 0;
     uint64_t sleeping_ns = 0;
     if (s->settings.mode != SP_MODE_CPU) {
         sum = (struct sp_totals){sum.cpu_ns, wall.sampled_ns, wall.unsampled_ns, wall.dropped_ns};
@@ -195,7 +197,7 @@ static PyObject *convert_thread(struct sp_session *s, const struct sp_thread *t)
     PyObject *end = t->end_ns == 0 ? (Py_INCREF(Py_None), Py_None) : number(since(s, t->end_ns));
     return Py_BuildValue("{s:i,s:N,s:K,s:K,s:K,s:K,s:K,s:K,s:K,s:N,s:K,s:K,s:K,s:K,s:K}", "thread_id", (int)t->tid, "name", text,
                          "cpu_ns", sum.cpu_ns, "sampled_ns", sum.sampled_ns, "unsampled_ns", sum.unsampled_ns, "dropped_ns",
-                         sum.dropped_ns, "samples", t->samples, "dropped", t->dropped, "start_ns", since(s, t->start_ns), "end_ns",
+                         sum.dropped_ns, "samples", t->samples, "dropped", t->dropped, "start_ns", since(s, start_ns), "end_ns",
                          end, "wall_ns", lived_ns, "cpu_unsampled_ns", cpu_unsampled_ns, "running_ns",
                          t->states_ns[SP_STATE_RUNNING], "gil_wait_ns", t->states_ns[SP_STATE_GIL], "sleeping_ns", sleeping_ns);
 }
@@ -329,9 +331,10 @@ static int hand_over_rows(struct sp_session *s, PyObject *dict, PyTypeObject *co
         struct sp_array *array;
         size_t element;
     } columns[] = {
-        {"times", "q", &s->rows.times, sizeof(uint64_t)}, {"weights", "q", &s->rows.weights, sizeof(uint64_t)},
-        {"nodes", "I", &s->rows.nodes, sizeof(uint32_t)}, {"thread_index", "I", &s->rows.threads, sizeof(uint32_t)},
-        {"walls", "q", &s->rows.walls, sizeof(uint64_t)}, {"states", "B", &s->rows.states, sizeof(uint8_t)},
+        {"times", "q", &s->rows.times, sizeof(uint64_t)},           {"weights", "q", &s->rows.weights, sizeof(uint64_t)},
+        {"nodes", "I", &s->rows.nodes, sizeof(uint32_t)},           {"thread_index", "I", &s->rows.threads, sizeof(uint32_t)},
+        {"walls", "q", &s->rows.walls, sizeof(uint64_t)},           {"states", "B", &s->rows.states, sizeof(uint8_t)},
+        {"coroutines", "Q", &s->rows.coroutines, sizeof(uint64_t)},
     };
     enum { COLUMNS = sizeof columns / sizeof columns[0] };
     PyObject *views[COLUMNS] = {NULL};
@@ -370,7 +373,7 @@ PyObject *sp_convert_session(struct sp_session *s, PyTypeObject *column_type, Py
     /* What can fail comes first; the columns leave the session last, so that a failure can be tried again. */
     if (dict == NULL || put(dict, "frames", convert_frames(s, qualnames)) != 0 || convert_threads(s, dict) != 0
         || convert_tree(s, dict, column_type) != 0 || put(dict, "start_time", PyFloat_FromDouble(s->start_time)) != 0
-        || put(dict, "duration_ns", number(s->stop_ns - s->start_ns)) != 0
+        || put(dict, "start_ns", number(s->start_ns)) != 0 || put(dict, "duration_ns", number(s->stop_ns - s->start_ns)) != 0
         || put(dict, "interval_ns", number(s->settings.interval_ns)) != 0 || PyDict_SetItemString(dict, "stats", stats) != 0
         || hand_over_rows(s, dict, column_type) != 0) {
         Py_XDECREF(dict);

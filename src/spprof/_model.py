@@ -122,8 +122,9 @@ class Sample(_SampleFields):
         that waits, "sleeping", or "waiting for the event loop" if it could go on.
     waiting_for: of a sleeping thread, as the kernel has it: "lock", "I/O", "sleep", "process", "signal", or "" for
         anything else; of a task, "lock", "I/O", "sleep", "task" (another one) or "".
-    task: name of the asyncio task that waits, "" if this is not one. Such samples are under an entry of their own in
-        `Profile.threads`, one for each event loop.
+    task: name of the asyncio task, in mode "wall". Of one that waits (its frames are `is_suspended`): such samples are
+        under an entry of their own in `Profile.threads`, one for each event loop. Of one that a thread was running, or
+        blocking its loop in; "" if there was none, or the task was too short-lived for its name to be seen.
     """
 
     __slots__ = ()

@@ -80,6 +80,7 @@ class _Recording(TypedDict):
     weights: memoryview  # 'q', ns of CPU time
     walls: memoryview  # 'q', ns of elapsed time; empty in mode "cpu"
     states: memoryview  # 'B', enum sp_state; empty in mode "cpu"
+    coroutines: memoryview  # 'Q', id() of the outermost coroutine on the stack, 0 if none; empty in mode "cpu"
     nodes: memoryview  # 'I', leaf node
     thread_index: memoryview  # 'I', into threads
     node_parent: memoryview  # 'I', smaller than the node's own index; the root, node 0, has 0
@@ -88,6 +89,7 @@ class _Recording(TypedDict):
     threads: list[_Thread]
     losses: list[_Loss]
     start_time: float  # seconds since the epoch
+    start_ns: int  # the same moment as time.monotonic_ns() has it
     duration_ns: int
     interval_ns: int
     stats: _Stats

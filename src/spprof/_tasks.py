@@ -2,7 +2,8 @@
 
 In mode "wall" a thread of spprof's looks at all tasks of the process, no more often than every interval and so seldom that
 it takes at most a hundredth of a processor (and of the GIL) in the long run, 50 ms more at the start. Each look gives
-every waiting task the time since the look before. Tasks that run are the threads' business.
+every waiting task the time since the look before. Tasks that run are the threads' business; looks only make their
+names known (`_task_runs`).
 
 A task's stack is the chain of its suspended coroutines, the task's own first, as ``cr_await`` has it.
 """
@@ -18,6 +19,8 @@ from array import array
 
 from ._backend import backend
 from ._fallback_store import resolved
+from ._task_runs import COST as _LIFE_COST
+from ._task_runs import TaskRuns
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ class TaskSampler:
         self.loop_of: dict[int, int] = {}
         # By task id, what the last look found: name, row, and the future (weakly). A wait that goes on is one row.
         self.last: dict[int, tuple[int, int, Any]] = {}
+        self.runs = TaskRuns()
         self.start = time.monotonic_ns()
         self.ended = threading.Event()
         self.gone = threading.Event()
@@ -82,6 +86,9 @@ class TaskSampler:
             self.gone.set()
 
     def _look_at_intervals(self) -> None:
+        for _, tasks in _tasks_by_loop():
+            for task in tasks:
+                self._meet(task)
         before = time.monotonic_ns()
         pause = self.interval_ns / 1e9
         while not self.ended.wait(pause):
@@ -106,10 +113,15 @@ class TaskSampler:
             current = _current_task(loop)
             for task in tasks:
                 found = True
+                self._meet(task)
                 if task is not current:
                     self._add(task, loop, now, elapsed, seen)
         self.last = seen
         return found
+
+    def _meet(self, task: Any) -> None:
+        if self.memory + _LIFE_COST <= self.memory_limit and self.runs.met(task, self._name(task)):
+            self.memory += _LIFE_COST
 
     def _add(self, task: Any, loop: Any, now: int, elapsed: int, seen: dict[int, tuple[int, int, Any]]) -> None:
         waiter = getattr(task, "_fut_waiter", None)
@@ -187,7 +199,10 @@ class TaskSampler:
 
     def merge(self, raw: dict[str, Any]) -> None:
         """Adds rows, frames and one entry for each loop to what ``collect()`` gave."""
+        running = self.runs.names(raw["times"], raw["start_ns"], raw.pop("coroutines"))
         if not self.times and not self.lost:
+            if any(running):
+                raw["tasks"], raw["task_names"] = array("I", running), self.names
             return
         first_thread = len(raw["threads"])
         first_node, first_frame = len(raw["node_parent"]), len(raw["frames"])
@@ -203,7 +218,7 @@ class TaskSampler:
         parents.extend([first_node + parent - 1 if parent else 0 for parent in self.node_parent[1:]])
         frames.extend([first_frame + frame for frame in self.node_frame[1:]])
         raw["node_parent"], raw["node_frame"] = parents, frames
-        n, more = len(raw["times"]), len(self.times)
+        n, more = len(running), len(self.times)
         columns = {
             "times": array("q", raw["times"]) + self.times,
             "walls": array("q", raw["walls"]) + self.weights,
@@ -212,7 +227,7 @@ class TaskSampler:
             + array("I", [first_node + node - 1 if node else 0 for node in self.nodes]),
             "thread_index": array("I", raw["thread_index"]) + array("I", [first_thread + i for i in self.loops_of]),
             "states": array("B", raw["states"]) + self.states,
-            "tasks": array("I", bytes(4 * n)) + self.tasks,
+            "tasks": array("I", running) + self.tasks,
         }
         order = sorted(range(n + more), key=columns["times"].__getitem__)
         for name, column in columns.items():

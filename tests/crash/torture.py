@@ -290,7 +290,8 @@ def check(profile: Any) -> int:
         check_sample(sample)
     assert profile.stats.validation_drops == 0, profile.stats
     for thread in profile.threads:
-        assert thread.time_ns == (thread.cpu_ns if profile.mode == "cpu" else thread.wall_ns if thread.thread_id else 0)
+        whole = thread.cpu_ns if profile.mode == "cpu" else thread.wall_ns if thread.thread_id else 0
+        assert thread.time_ns == whole, thread
     return len(profile.samples)
 
 

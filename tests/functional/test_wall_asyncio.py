@@ -16,6 +16,7 @@ pytestmark = pytest.mark.needs_native
 
 PROGRAM = """
 import asyncio
+EXPECTED = ("sleeper", "locker", "reader", "joiner")
 truth = {}
 async def leaf(s): await asyncio.sleep(s)
 async def sleeps():
@@ -52,12 +53,13 @@ async def main():
 def report(profile):
     found = {}
     for s in profile.samples:
-        if s.task:
+        if s.task and s.frames[-1].is_suspended:
             entry = found.setdefault(s.task, {})
             key = f"{s.state}/{s.waiting_for}/" + ">".join(f.function_name.rpartition(".")[2] for f in s.frames)
             entry[key] = entry.get(key, 0) + s.weight_ns
             assert all(f.is_suspended for f in s.frames) and s.cpu_ns == 0
         else:
+            assert s.task in ("", *EXPECTED) or s.task.startswith("Task-"), s.task
             assert not any(f.is_suspended for f in s.frames)
     return found
 """
@@ -147,8 +149,8 @@ begin = time.monotonic_ns()
 asyncio.run(main())
 elapsed = time.monotonic_ns() - begin
 profile = spprof.stop()
-tell([elapsed, sum(s.weight_ns for s in profile.samples if s.task), len([s for s in profile.samples if s.task]),
-      len({s.task for s in profile.samples if s.task})])
+waits = [s for s in profile.samples if s.frames[-1].is_suspended]
+tell([elapsed, sum(s.weight_ns for s in waits), len(waits), len({s.task for s in waits})])
 """
     )
     elapsed, weight, rows, tasks = told
@@ -166,7 +168,7 @@ spprof.start(interval_ms=1, memory_limit_mb=1, mode="wall")
 asyncio.run(main())
 profile = spprof.stop()
 (tasks,) = [t for t in profile.threads if "tasks" in t.name]
-tell([tasks._asdict(), tasks.time_ns, sum(s.weight_ns for s in profile.samples if s.task), profile.dropped_count,
+tell([tasks._asdict(), tasks.time_ns, sum(s.weight_ns for s in profile.samples if s.thread_name == tasks.name), profile.dropped_count,
       [l._asdict() for l in profile.losses if profile.threads[l.thread_index] is tasks]])
 """
     )
@@ -175,6 +177,83 @@ tell([tasks._asdict(), tasks.time_ns, sum(s.weight_ns for s in profile.samples i
     assert time_ns == tasks["wall_ns"] == weight + tasks["dropped_ns"]
     (loss,) = losses
     assert (loss["kind"], loss["count"], loss["weight_ns"]) == ("dropped", tasks["dropped"], tasks["dropped_ns"])
+
+
+BUSY = """
+import asyncio
+names = {}
+def computes(s):
+    end = time.thread_time() + s
+    while time.thread_time() < end: spin(300)
+def worker(name, pieces, piece_s):
+    # coroutines and functions whose names say whose they are
+    space = {"asyncio": asyncio, "computes": computes, "time": time}
+    exec(f'''
+async def inner_{name}(s): computes_{name}(s)
+def computes_{name}(s): computes(s)
+async def work_{name}(pieces, s):
+    for _ in range(pieces):
+        await inner_{name}(s)
+        await asyncio.sleep(0)
+    time.sleep(0.05)  # blocks the loop
+''', space)
+    return space[f"work_{name}"](pieces, piece_s)
+async def short(): computes(0.0002)
+async def main():
+    tasks = []
+    for name, pieces in (("one", 20), ("two", 40), ("three", 60)):
+        task = asyncio.get_running_loop().create_task(worker(name, pieces, 0.005))
+        task.set_name(f"task {name}")
+        tasks.append(task)
+    async def churn():
+        for _ in range(300):
+            task = asyncio.get_running_loop().create_task(short())
+            task.set_name("short")
+            await task
+    tasks.append(asyncio.get_running_loop().create_task(churn()))
+    await asyncio.gather(*tasks)
+"""
+
+
+@pytest.mark.parametrize("loop", ["asyncio", "uvloop"])
+def test_running_tasks_have_their_names_and_never_another_ones(loop: str) -> None:
+    if loop == "uvloop":
+        pytest.importorskip("uvloop")
+    run = "asyncio.run(main())" if loop == "asyncio" else "import uvloop; uvloop.install(); asyncio.run(main())"
+    told = in_child(
+        BUSY
+        + f"""
+spprof.start(interval_ms=2, mode="wall")
+{run}
+profile = spprof.stop()
+wrong, cpu, blocked, unnamed = [], {{}}, {{}}, 0
+for s in profile.samples:
+    if any(f.is_suspended for f in s.frames):
+        continue
+    functions = [f.function_name for f in s.frames]
+    (whose,) = {{n.rpartition("_")[2] for n in functions if n.startswith(("inner_", "work_", "computes_"))}} or {{""}}
+    if s.task.startswith("task "):
+        if s.task != f"task {{whose}}":
+            wrong.append([s.task, functions])
+        cpu[whose] = cpu.get(whose, 0) + s.cpu_ns
+        if s.waiting_for == "sleep":
+            blocked[whose] = blocked.get(whose, 0) + s.weight_ns
+    elif s.task == "short":
+        if "short" not in functions:
+            wrong.append([s.task, functions])
+    elif whose:
+        unnamed += s.cpu_ns
+tell([wrong, cpu, blocked, unnamed])
+"""
+    )
+    wrong, cpu, blocked, unnamed = told
+    assert wrong == []
+    whole = sum(cpu.values())
+    assert unnamed < 0.1 * whole, (unnamed, cpu)  # before the first look met them
+    for name, part in (("one", 1 / 6), ("two", 2 / 6), ("three", 3 / 6)):
+        # 300 samples: four standard errors are 0.12
+        assert abs(cpu[name] / whole - part) < 0.13, cpu
+        assert blocked[name] > 0.03e9, blocked
 
 
 @pytest.mark.parametrize("switch", [[], ["--no-asyncio"]])
