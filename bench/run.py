@@ -124,6 +124,24 @@ def parallel(quick: bool) -> Any:
     return rows, raw
 
 
+def server(quick: bool) -> Any:
+    """Requests a second; a rate under spprof / without: more is better. Of frameworks and loops those that are installed."""
+    import importlib.util
+
+    rows, raw = [], {}
+    for kind in ("streams", "aiohttp"):
+        for loop in ("asyncio", "uvloop"):
+            if all(importlib.util.find_spec(name) for name in {kind, loop} - {"streams"}):
+                report = child("server.py", kind, loop, "3200", "8" if quick else "32", "10")
+                place = f"{kind} on {loop}, wall, 10 ms"
+                rows.append(
+                    ratio(f"requests a second under spprof / without, {place}", report["with"], report["without"])
+                )
+                rows.append(Row(f"requests a second without, {place}", report["without"], "/s"))
+                raw[place] = report
+    return rows, raw
+
+
 def deaths(quick: bool) -> Any:
     rows, raw = [], {}
     for interval in (10, 1):
@@ -148,6 +166,7 @@ BENCHMARKS: dict[str, Callable[[bool], Any]] = {
     "threads": threads,
     "deaths": deaths,
     "parallel": parallel,
+    "server": server,
 }
 
 

@@ -36,6 +36,8 @@ __all__ = [
     "Sample",
     "StackCount",
     "Stats",
+    "TaskSummary",
+    "TaskWait",
     "ThreadInfo",
     "ThreadProfiler",
     "__version__",
@@ -62,6 +64,8 @@ _LATER = {
     "Sample": "_model",
     "StackCount": "_aggregate",
     "Stats": "_stats",
+    "TaskSummary": "_task_summary",
+    "TaskWait": "_task_summary",
     "ThreadInfo": "_model",
 }
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from ._base import Facts, Totals
     from ._model import Frame
     from ._rows import Column, Rows
+    from ._task_summary import TaskSummary
     from ._tree import StackTree
 else:
 
@@ -51,6 +52,15 @@ class Profile(BaseProfile):
         A slice of it is such a sequence as well.
         """
         return SampleSequence(self, range(self.sample_count))
+
+    def tasks(self) -> list[TaskSummary]:
+        """The tasks of asyncio, those that run the same function together: how long they waited, and for what.
+
+        Those that waited longest come first. Empty but in mode "wall", of a program that runs an event loop.
+        """
+        from ._task_summary import summarize
+
+        return summarize(self)
 
     @property
     def effective_rate_hz(self) -> float:

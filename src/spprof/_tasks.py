@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 SHARE = 0.01
 BURST_NS = 50_000_000
-#: Between two looks whether the program uses asyncio by now.
+#: At most between two looks whether the program uses asyncio by now.
 IDLE_S = 0.25
 #: Indices into `STATES`.
 _LOOP, _LOCK, _IO, _SLEEP, _TASK, _OTHER = 8, 2, 3, 4, 9, 7
@@ -90,7 +90,7 @@ class TaskSampler:
             for task in tasks:
                 self._meet(task)
         before = time.monotonic_ns()
-        pause = self.interval_ns / 1e9
+        shortest = pause = empty = self.interval_ns / 1e9
         while not self.ended.wait(pause):
             if "asyncio" not in sys.modules:
                 before = time.monotonic_ns()
@@ -103,7 +103,9 @@ class TaskSampler:
             self.used_ns += time.thread_time_ns() - used
             # When all that was used so far, but for what is free at the start, is a hundredth of all that has passed.
             allowed = (self.used_ns - BURST_NS) / SHARE - (time.monotonic_ns() - self.start)
-            pause = max(self.interval_ns, allowed) / 1e9 if found else max(IDLE_S, self.interval_ns / 1e9)
+            # As long as there are no tasks the pauses get longer: they may come soon, or never.
+            empty = shortest if found else min(2 * empty, max(IDLE_S, shortest))
+            pause = max(empty, allowed / 1e9)
 
     def _look(self, now: int, elapsed: int) -> bool:
         """One look; whether there was any task."""

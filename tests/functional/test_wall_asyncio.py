@@ -168,7 +168,8 @@ spprof.start(interval_ms=1, memory_limit_mb=1, mode="wall")
 asyncio.run(main())
 profile = spprof.stop()
 (tasks,) = [t for t in profile.threads if "tasks" in t.name]
-tell([tasks._asdict(), tasks.time_ns, sum(s.weight_ns for s in profile.samples if s.thread_name == tasks.name), profile.dropped_count,
+waits = [s.weight_ns for s in profile.samples if s.thread_name == tasks.name]
+tell([tasks._asdict(), tasks.time_ns, sum(waits), profile.dropped_count,
       [l._asdict() for l in profile.losses if profile.threads[l.thread_index] is tasks]])
 """
     )
@@ -256,6 +257,49 @@ tell([wrong, cpu, blocked, unnamed])
         assert blocked[name] > 0.03e9, blocked
 
 
+def test_tasks_by_function() -> None:
+    told = in_child(
+        BUSY
+        + """
+async def waits(event): await event.wait()
+async def naps(): await asyncio.sleep(0.2)
+async def blocks():
+    await asyncio.sleep(0.05)
+    time.sleep(0.1)
+async def everything():
+    event = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    tasks = [loop.create_task(waits(event)) for _ in range(3)] + [loop.create_task(naps()), loop.create_task(blocks())]
+    await asyncio.sleep(0.25)
+    event.set()
+    await asyncio.gather(*tasks)
+spprof.start(interval_ms=2, mode="wall")
+asyncio.run(everything())
+profile = spprof.stop()
+cpu = spprof.Profiler(5)
+with cpu:
+    burn(0.02)
+tell([[[t.function_name, t.filename, t.firstlineno, len(t.names), t.waiting_ns, t.ready_ns, t.running_ns, t.blocking_ns,
+        [[w.waiting_for, w.frame.function_name, w.frame.lineno] for w in t.waits]] for t in profile.tasks()],
+      [f.__code__.co_firstlineno for f in (waits, naps, blocks)], cpu.profile.tasks(),
+      sum(s.weight_ns for s in profile.samples if s.task)])
+"""
+    )
+    summaries, (waits_line, naps_line, blocks_line), nothing, whole = told
+    assert nothing == []
+    by_name = {row[0]: row[1:] for row in summaries}
+    assert [row[4] for row in summaries] == sorted((row[4] for row in summaries), reverse=True)
+    assert sum(sum(row[4:8]) for row in summaries) == whole
+    _, line, count, waiting, _, running, _, waits = by_name["waits"]
+    assert (line, count, running) == (waits_line, 3, 0)
+    assert 3 * 0.15e9 < waiting < 3 * 0.4e9 and waits[0] == ["lock", "waits", waits_line]
+    assert by_name["naps"][7][0] == ["sleep", "naps", naps_line]
+    # blocks() kept the loop for 0.1 s, in which naps() could not go on either
+    _, line, count, waiting, _, _, blocking, waits = by_name["blocks"]
+    assert (line, count) == (blocks_line, 1)
+    assert 0.03e9 < waiting and 0.05e9 < blocking < 0.2e9
+
+
 @pytest.mark.parametrize("switch", [[], ["--no-asyncio"]])
 def test_from_the_command_line(tmp_path: Path, switch: list[str]) -> None:
     (tmp_path / "waiter.py").write_text(
@@ -279,4 +323,8 @@ def test_from_the_command_line(tmp_path: Path, switch: list[str]) -> None:
         assert len(waits) == 1 and 0.4e9 < waits[0] < 0.6e9, stacks
     # Both clocks are there: what is cut off at runpy takes nothing else along.
     assert [name for name in stacks if "CPU time" in name], list(stacks)
+    assert ("asyncio tasks" in result.stderr) == (not switch)
+    if not switch:
+        (row,) = [text for text in result.stderr.splitlines() if " chore " in text and "sleep at" in text]
+        assert row.endswith("sleep at waiter.py:3") and 0.4 < float(row.split()[0]) < 0.7
     assert not any("_run_module_as_main>_run_code>" in stack for entry in stacks.values() for stack in entry)

@@ -15,10 +15,12 @@ if TYPE_CHECKING:
     from spprof._functions import FunctionSummary
     from spprof._model import ThreadInfo
     from spprof._profile import Profile
+    from spprof._task_summary import TaskSummary
 
 _BY_SELF_ROWS = 10
 _BY_TOTAL_ROWS = 6
 _THREAD_ROWS = 6
+_TASK_ROWS = 8
 _LABEL = 9  # columns of the names in front of the last block's lines
 
 
@@ -53,6 +55,10 @@ def render(profile: Profile, program: str, costs: Costs, width: int, style: Styl
     if len(profile.threads) > 1:
         yield ""
         yield from _thread_table(profile, whole, unit, width, style)
+    tasks = profile.tasks()
+    if tasks:
+        yield ""
+        yield from _task_table(tasks, width, style)
     yield ""
     for label, text in _facts(profile, whole, costs):
         yield from _wrapped(label, text, width, style)
@@ -97,6 +103,31 @@ def _thread_table(profile: Profile, whole: int, unit: str, width: int, style: St
         yield f"{_seconds(rest_ns):>9}{_share(rest_ns, whole):7.1%}  {_count(len(rest), 'more thread')}"
 
 
+def _task_table(tasks: list[TaskSummary], width: int, style: Style) -> Iterator[str]:
+    """What tasks wait for; and how long they kept their loop from the others, running or blocked."""
+    yield style.bold(cut_left("asyncio tasks (elapsed, seconds)", width))
+    head = f"{'waiting':>9}{'ready':>8}{'running':>9}{'blocking':>10}{'tasks':>7}"
+    shown = tasks[:_TASK_ROWS]
+    room = width - len(head) - 2 * len("  ")
+    names = [printable(task.function_name) for task in shown]
+    name_width = max(8, min(max(map(len, ["function", *names])), room // 2))
+    yield style.dim(f"{head}  {'function':{name_width}}  waits most".rstrip())
+    for task, name in zip(shown, names):
+        numbers = (
+            f"{_seconds(task.waiting_ns):>9}{_seconds(task.ready_ns):>8}{_seconds(task.running_ns):>9}"
+            f"{_seconds(task.blocking_ns):>10}{len(task.names):>7}"
+        )
+        where = ""
+        if task.waits:
+            frame = task.waits[0].frame
+            where = f"{task.waits[0].waiting_for or 'something'} at {short_location(frame.filename, frame.lineno, 0)}"
+        where = cut_left(printable(where), max(8, room - name_width))
+        yield f"{numbers}  {style.bold(f'{cut_left(name, name_width):{name_width}}')}  {where}".rstrip()
+    if tasks[_TASK_ROWS:]:
+        rest = tasks[_TASK_ROWS:]
+        yield f"{_seconds(sum(task.waiting_ns for task in rest)):>9}  {_count(len(rest), 'more function')}"
+
+
 def _facts(profile: Profile, whole: int, costs: Costs) -> Iterator[tuple[str, str]]:
     stats = profile.stats
     own_ns = stats.drain_cpu_ns + stats.sampler_cpu_ns
@@ -126,8 +157,8 @@ def _facts(profile: Profile, whole: int, costs: Costs) -> Iterator[tuple[str, st
 
 def _states(thread: ThreadInfo) -> str:
     return (
-        f"{_seconds(thread.running_ns)} running, {_seconds(thread.gil_wait_ns)} waiting for the GIL, "
-        f"{_seconds(thread.sleeping_ns)} sleeping"
+        f"{_seconds(thread.running_ns)} running, {_seconds(thread.gil_wait_ns)} for the GIL, "
+        f"{_seconds(thread.sleeping_ns)} asleep"
     )
 
 
