@@ -20,10 +20,12 @@ from ._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._aggregate import AggregatedProfile, StackCount
+    from ._errors import ProfileFileError
     from ._functions import FunctionSummary
     from ._model import Frame, Loss, Sample, ThreadInfo
     from ._profile import Profile
     from ._stats import Stats
+    from ._task_summary import TaskSummary, TaskWait
 
 __all__ = [
     "_HAS_NATIVE",
@@ -32,6 +34,7 @@ __all__ = [
     "FunctionSummary",
     "Loss",
     "Profile",
+    "ProfileFileError",
     "Profiler",
     "Sample",
     "StackCount",
@@ -61,6 +64,7 @@ _LATER = {
     "FunctionSummary": "_functions",
     "Loss": "_model",
     "Profile": "_profile",
+    "ProfileFileError": "_errors",
     "Sample": "_model",
     "StackCount": "_aggregate",
     "Stats": "_stats",

@@ -221,7 +221,8 @@ class BaseProfile:
         """Writes the profile to a file, whole or not at all: an older file stays as it is if anything fails.
 
         path: its ending says the format (see `spprof.export.FORMATS`); a further ``.gz`` compresses it.
-        format: name of the format ("speedscope", "collapsed", "svg"), whatever the ending is.
+        format: name of the format ("speedscope", "collapsed", "svg", "spprof", "pprof", "chrome", "firefox", "pstats",
+            "markdown"), whatever the ending is.
 
         Raises ValueError for an unknown ending or format, OSError if the file can't be written.
         """

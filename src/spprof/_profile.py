@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from typing import Any, overload
 
     from ._aggregate import AggregatedProfile
-    from ._base import Facts, Totals
+    from ._base import Facts, PathLike, Totals
     from ._model import Frame
     from ._rows import Column, Rows
     from ._task_summary import TaskSummary
@@ -52,6 +52,17 @@ class Profile(BaseProfile):
         A slice of it is such a sequence as well.
         """
         return SampleSequence(self, range(self.sample_count))
+
+    @classmethod
+    def load(cls, path: PathLike) -> Profile:
+        """The profile that a ``.spprof`` file holds: everything as it was when it was saved.
+
+        Raises OSError if the file can't be read, `ProfileFileError` (a ValueError) if it is damaged, cut off, by a much
+        later version of spprof, or something else; what could be saved of it is the error's attribute ``partial``.
+        """
+        from .export.spprof import load
+
+        return load(path)
 
     def tasks(self) -> list[TaskSummary]:
         """The tasks of asyncio, those that run the same function together: how long they waited, and for what.

@@ -57,7 +57,7 @@ def test_compressed_is_the_same_and_equal_runs_give_equal_files(ending: str, tmp
     profile = example()
     profile.save(tmp_path / f"a{ending}")
     profile.save(tmp_path / f"a{ending}.gz")
-    example(first_id=5).save(tmp_path / f"other{ending}.gz")
+    example(first_id=1000 if ending == ".spprof" else 5).save(tmp_path / f"other{ending}.gz")  # it keeps threads' ids
     assert gzip.decompress((tmp_path / f"a{ending}.gz").read_bytes()) == (tmp_path / f"a{ending}").read_bytes()
     assert (tmp_path / f"a{ending}.gz").read_bytes() == (tmp_path / f"other{ending}.gz").read_bytes()
 

@@ -3,9 +3,15 @@
     .speedscope.json, .json          speedscope       https://www.speedscope.app
     .collapsed, .folded, .txt        collapsed        flamegraph.pl, inferno, speedscope and many others
     .svg                             svg              a picture of the flame graph, for any browser
+    .spprof                          spprof           everything, to be read by spprof again (`Profile.load`)
+    .pb, .pprof                      pprof            https://github.com/google/pprof; usually compressed: .pb.gz
+    .trace.json                      chrome           https://ui.perfetto.dev, chrome://tracing
+    .firefox.json                    firefox          https://profiler.firefox.com
+    .pstats                          pstats           Python's own `pstats`, snakeviz
+    .md                              markdown         people, issues, chat
 
-A format is a module with ``render(profile)``, which yields the file's text piece by piece. A new one needs a line in
-`FORMATS`.
+A format is a module with ``render(profile)``, which yields the file's text (or bytes) piece by piece. A new one needs a
+line in `FORMATS`.
 """
 
 from __future__ import annotations
@@ -21,13 +27,19 @@ if TYPE_CHECKING:
 
     from .._base import BaseProfile, PathLike
 
-    Renderer = Callable[[BaseProfile], Iterator[str]]
+    Renderer = Callable[[BaseProfile], "Iterator[str] | Iterator[bytes]"]
 
 # Format -> endings that mean it, the one to prefer first.
 FORMATS: dict[str, tuple[str, ...]] = {
     "speedscope": (".speedscope.json", ".json"),
     "collapsed": (".collapsed", ".folded", ".txt"),
     "svg": (".svg",),
+    "spprof": (".spprof",),
+    "pprof": (".pb", ".pprof"),
+    "chrome": (".trace.json",),
+    "firefox": (".firefox.json",),
+    "pstats": (".pstats",),
+    "markdown": (".md",),
 }
 COMPRESSED = ".gz"
 
@@ -53,9 +65,9 @@ def format_of(path: PathLike, format: str | None = None) -> tuple[str, bool]:
             raise ValueError(f"unknown format {format!r}; known formats: {', '.join(FORMATS)}")
         return format, compressed
     stem = name[: -len(COMPRESSED)] if compressed else name
-    for known, endings in FORMATS.items():
-        if stem.endswith(endings):
-            return known, compressed
+    matches = [(len(end), known) for known, endings in FORMATS.items() for end in endings if stem.endswith(end)]
+    if matches:
+        return max(matches)[1], compressed  # the longest: .trace.json is also .json
     raise ValueError(
         f"can't tell the format of {os.fsdecode(path)!r} from its ending; known formats: {known_formats()}"
     )
@@ -63,12 +75,10 @@ def format_of(path: PathLike, format: str | None = None) -> tuple[str, bool]:
 
 def renderer(format: str) -> Renderer:
     """The function that renders *format*, one of `FORMATS`. Its module is imported only now."""
-    if format == "speedscope":
-        from .speedscope import render
-    elif format == "collapsed":
-        from .collapsed import render
-    else:
-        from .svg import render
+    from importlib import import_module
+
+    module = import_module(f".{format}", __name__)
+    render: Renderer = module.render
     return render
 
 
@@ -78,4 +88,4 @@ def save(profile: BaseProfile, path: PathLike, format: str | None = None) -> Non
     with writing(path, compressed) as write:
         for piece in renderer(name)(profile):
             # Names may hold what UTF-8 can't (file names with undecodable bytes): shown escaped, never an error.
-            write(piece.encode("utf-8", "backslashreplace"))
+            write(piece.encode("utf-8", "backslashreplace") if isinstance(piece, str) else piece)

@@ -1,0 +1,131 @@
+"""Chrome's trace event format, as a flame chart over time: Perfetto (https://ui.perfetto.dev), chrome://tracing.
+
+https://docs.google.com/document/d/1CvAClvFfyA5R-PhYUmn5OOQtYMH4h6I0nSsKchNAySU. One track for each thread (and each asyncio
+task), one slice for each function on neighbouring samples. A sample stands for the time before it, a sleep for the time from its
+beginning; in mode "cpu" the gaps are time in which the thread did not run. Times are microseconds from the start of the profile.
+"""
+
+from __future__ import annotations
+
+import json
+
+from .._base import MEASURES
+from .._model import STATES
+from .._version import __version__
+from ._samples import with_samples
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+    from .._base import BaseProfile
+    from .._profile import Profile
+    from .._tree import StackTree
+
+_PID = 1
+_SLEEPS = frozenset([index for index, (state, _) in enumerate(STATES) if state != "running"])
+
+
+def render(profile: BaseProfile) -> Iterator[str]:
+    """The file, in pieces."""
+    profile = with_samples(profile, "chrome")
+    yield '{"displayTimeUnit":"ms","traceEvents":[\n'
+    yield _dumps(_name("process_name", 0, profile.program or "python"))
+    for number, (label, rows) in enumerate(_tracks(profile), 1):
+        yield ",\n" + _dumps(_name("thread_name", number, label))
+        yield ",\n" + _dumps(
+            {"ph": "M", "pid": _PID, "tid": number, "name": "thread_sort_index", "args": {"sort_index": number}}
+        )
+        pieces = []
+        for event in _slices(profile, number, rows):
+            pieces.append(_dumps(event))
+            if len(pieces) == 1024:
+                yield ",\n" + ",\n".join(pieces)
+                pieces.clear()
+        if pieces:
+            yield ",\n" + ",\n".join(pieces)
+    other = {
+        "exporter": f"spprof {__version__}", "measures": MEASURES[profile.mode], "interval_ms": profile.interval_ms,
+        "python": profile.python_version, "platform": profile.platform, "losses": _losses(profile),
+    }  # fmt: skip
+    yield '\n],"otherData":' + _dumps(other) + "}\n"
+
+
+def _tracks(profile: Profile) -> Iterator[tuple[str, list[int]]]:
+    """Name and row numbers of each track."""
+    rows = profile._rows
+    labels = profile._thread_labels()
+    tracks: dict[tuple[int, int], list[int]] = {}
+    waiting = {index for index, thread in enumerate(profile.threads) if thread.thread_id == 0}
+    for row, thread in enumerate(rows.thread_index):
+        # Tasks of a loop wait at the same time: a track for each.
+        task = rows.tasks[row] if rows.tasks is not None and thread in waiting else 0
+        tracks.setdefault((thread, task), []).append(row)
+    for thread, task in sorted(tracks):
+        yield labels[thread] + (f": {rows.task_names[task]}" if task else ""), tracks[thread, task]
+
+
+def _slices(profile: Profile, tid: int, numbers: list[int]) -> Iterator[dict[str, Any]]:
+    """Complete events: a function that is at the same depth on neighbouring samples is one."""
+    rows, tree = profile._rows, profile._tree
+    open_: list[tuple[int, int]] = []  # frame (function) and start of each function that is open
+    functions = _function_ids(tree)
+    last_end = 0
+    slack = profile._facts.interval_ns
+    for row in numbers:
+        weight, time = rows.weights[row], rows.times[row]
+        sleeps = rows.states is not None and rows.states[row] in _SLEEPS
+        start = max(last_end, time if sleeps else time - weight)
+        if start - last_end <= slack:
+            start = last_end if open_ else start
+        end = max(start, time + weight if sleeps else time)
+        path = [functions[index] for index in tree.path(rows.nodes[row])]
+        same = 0
+        if start == last_end:
+            while same < len(path) and same < len(open_) and open_[same][0] == path[same]:
+                same += 1
+        yield from _closed(tree, tid, open_, same, last_end)
+        open_.extend([(function, start) for function in path[same:]])
+        last_end = end
+    yield from _closed(tree, tid, open_, 0, last_end)
+
+
+def _closed(tree: StackTree, tid: int, open_: list[tuple[int, int]], depth: int, end: int) -> Iterator[dict[str, Any]]:
+    while len(open_) > depth:
+        function, start = open_.pop()
+        frame = tree.frames[function]
+        event: dict[str, Any] = {
+            "ph": "X", "pid": _PID, "tid": tid, "name": frame.function_name, "cat": frame.module or "native",
+            "ts": start / 1000, "dur": (end - start) / 1000,
+        }  # fmt: skip
+        if frame.filename:
+            event["args"] = {"file": frame.filename, "line": frame.firstlineno}
+        yield event
+
+
+def _function_ids(tree: StackTree) -> list[int]:
+    """By frame: the first frame of the same function."""
+    first: dict[tuple[str, str, int], int] = {}
+    return [
+        first.setdefault((frame.function_name, frame.filename, frame.firstlineno), index)
+        for index, frame in enumerate(tree.frames)
+    ]
+
+
+def _losses(profile: Profile) -> list[dict[str, Any]]:
+    labels = profile._thread_labels()
+    return [
+        {"kind": kind, "thread": label, "ms": amount / 1e6}
+        for label, thread in zip(labels, profile.threads)
+        for kind, amount in (("dropped", thread.dropped_ns), ("unsampled", thread.unsampled_ns))
+        if amount
+    ]
+
+
+def _name(kind: str, tid: int, name: str) -> dict[str, Any]:
+    return {"ph": "M", "pid": _PID, "tid": tid, "name": kind, "args": {"name": name}}
+
+
+def _dumps(value: object) -> str:
+    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
