@@ -98,10 +98,7 @@ def test_go_tool_pprof_reads_it_and_shows_the_same(tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 0, result.stderr
     row = r"^ *([\d.]+)(?:us)? +\S+ +\S+ +([\d.]+)(?:us)? +\S+ +(.+)$"
-    found = {
-        name: (float(own), float(total))
-        for own, total, name in re.findall(row, result.stdout, re.MULTILINE)
-    }
+    found = {name: (float(own), float(total)) for own, total, name in re.findall(row, result.stdout, re.MULTILINE)}
     for function in profile.functions():
         assert found[function.function_name] == (function.self_ns / 1000, function.total_ns / 1000), result.stdout
     assert found["[dropped]"] == (3000, 3000)

@@ -14,12 +14,16 @@ if TYPE_CHECKING:
 
 COMMANDS = {
     "run": "run a program under the profiler, save the profile and sum it up",
+    "report": "show what is in a profile that was saved (.spprof)",
+    "convert": "write a saved profile in another format",
     "doctor": "check that profiling works here, and say why if it does not",
 }
 _EXAMPLES = """\
 examples:
   spprof run app.py --port 8000
   spprof run -o profile.speedscope.json --interval-ms 1 -m package.module
+  spprof run -o profile.spprof app.py && spprof report profile.spprof
+  spprof convert profile.spprof profile.pb.gz
   spprof doctor
 """
 

@@ -32,8 +32,8 @@ class Costs:
         self.at_stop = at_stop
 
 
-def render(profile: Profile, program: str, costs: Costs, width: int, style: Style) -> Iterator[str]:
-    """The lines of the summary, none wider than *width* columns."""
+def render(profile: Profile, program: str, costs: Costs | None, width: int, style: Style) -> Iterator[str]:
+    """The lines of the summary, none wider than *width* columns. *costs*: None if they are not known any more."""
     unit = {"cpu": "CPU", "gil": "with the GIL"}.get(profile.mode, "elapsed")
     whole = sum(thread.time_ns for thread in profile.threads)
     yield style.bold(
@@ -128,10 +128,13 @@ def _task_table(tasks: list[TaskSummary], width: int, style: Style) -> Iterator[
         yield f"{_seconds(sum(task.waiting_ns for task in rest)):>9}  {_count(len(rest), 'more function')}"
 
 
-def _facts(profile: Profile, whole: int, costs: Costs) -> Iterator[tuple[str, str]]:
+def _facts(profile: Profile, whole: int, costs: Costs | None) -> Iterator[tuple[str, str]]:
     stats = profile.stats
     own_ns = stats.drain_cpu_ns + stats.sampler_cpu_ns
-    if profile.mode == "cpu":
+    if profile.mode == "cpu" and costs is None:
+        yield "total", f"{profile.cpu_time_ns / 1e9:.2f} s of CPU"
+    elif profile.mode == "cpu":
+        assert costs is not None
         yield (
             "total",
             f"{profile.cpu_time_ns / 1e9:.2f} s of the process' {costs.at_stop:.2f} s of CPU; the rest: "
