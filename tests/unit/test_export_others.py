@@ -125,6 +125,40 @@ def test_firefoxs_own_loader_opens_it(tmp_path: Path) -> None:
     assert "parse - self: 26ms" in told and "main - self: 1ms" in told, told
 
 
+def test_otlp_by_the_published_schema(tmp_path: Path) -> None:
+    pb = pytest.importorskip("opentelemetry.proto.profiles.v1development.profiles_pb2")
+    for profile in (example(), elapsed(), example().aggregate(), make_profile([])):
+        profile.save(tmp_path / "p.otlp.pb")
+        document = pb.ProfilesData.FromString((tmp_path / "p.otlp.pb").read_bytes())
+        tables = document.dictionary
+        strings = tables.string_table
+        assert strings[0] == "" and tables.stack_table[0] == pb.Stack() and tables.location_table[0] == pb.Location()
+        ((scope,),) = [resource.scope_profiles for resource in document.resource_profiles]
+        assert len(scope.profiles) == (1 if profile.mode == "cpu" else 2)
+        sums: dict[str, dict[str, int]] = {}
+        for one in scope.profiles:
+            assert len(one.profile_id) == 16 and strings[one.sample_type.unit_strindex] == "nanoseconds"
+            assert (one.period, one.duration_nano) == (profile._facts.interval_ns, profile._facts.duration_ns)
+            by_thread = sums.setdefault(strings[one.sample_type.type_strindex], {})
+            for sample in one.samples:
+                attributes = {
+                    strings[tables.attribute_table[i].key_strindex]: tables.attribute_table[i].value.string_value
+                    for i in sample.attribute_indices
+                }
+                (value,) = sample.values
+                by_thread[attributes["thread.name"]] = by_thread.get(attributes["thread.name"], 0) + value
+                lines = [
+                    tables.location_table[i].lines[0] for i in tables.stack_table[sample.stack_index].location_indices
+                ]
+                names = [strings[tables.function_table[line.function_index].name_strindex] for line in lines]
+                assert names, sample
+                if names[-1] == "run":  # the root
+                    assert names[0] == "fib" and attributes["thread.name"] == "worker"
+        weights = {label: t.time_ns for label, t in zip(profile._thread_labels(), profile.threads) if t.time_ns}
+        assert sums["cpu" if profile.mode == "cpu" else "wall"] == {name.encode("utf-8", "backslashreplace").decode(): ns
+                                                                   for name, ns in weights.items()}  # fmt: skip
+
+
 def test_markdown(tmp_path: Path) -> None:
     example().save(tmp_path / "p.md")
     text = (tmp_path / "p.md").read_text()

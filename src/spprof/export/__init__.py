@@ -7,6 +7,7 @@
     .pb, .pprof                      pprof            https://github.com/google/pprof; usually compressed: .pb.gz
     .trace.json                      chrome           https://ui.perfetto.dev, chrome://tracing
     .firefox.json                    firefox          https://profiler.firefox.com
+    .otlp.pb                         otlp             OpenTelemetry collectors
     .pstats                          pstats           Python's own `pstats`, snakeviz
     .md                              markdown         people, issues, chat
 
@@ -39,6 +40,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "chrome": (".trace.json",),
     "firefox": (".firefox.json",),
     "pstats": (".pstats",),
+    "otlp": (".otlp.pb",),
     "markdown": (".md",),
 }
 COMPRESSED = ".gz"
