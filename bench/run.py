@@ -142,6 +142,17 @@ def server(quick: bool) -> Any:
     return rows, raw
 
 
+def exporters(quick: bool) -> Any:
+    """CPU time and size of each format; linear if the last two columns of figures are alike."""
+    rows, raw = [], {}
+    for count in (10_000, 100_000) if quick else (10_000, 100_000, 1_000_000):
+        report = raw[str(count)] = child("exporters.py", str(count))
+        for name, found in report.items():
+            note = f"{found['ms'] * 1e3 / count:.2f} us and {found['bytes'] / count:.2f} bytes a sample"
+            rows.append(Row(f"{name}, {count:,} samples", [found["ms"]], "ms", None, note))
+    return rows, raw
+
+
 def deaths(quick: bool) -> Any:
     rows, raw = [], {}
     for interval in (10, 1):
@@ -167,6 +178,7 @@ BENCHMARKS: dict[str, Callable[[bool], Any]] = {
     "deaths": deaths,
     "parallel": parallel,
     "server": server,
+    "exporters": exporters,
 }
 
 

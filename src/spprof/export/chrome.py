@@ -32,14 +32,15 @@ def render(profile: BaseProfile) -> Iterator[str]:
     profile = with_samples(profile, "chrome")
     yield '{"displayTimeUnit":"ms","traceEvents":[\n'
     yield _dumps(_name("process_name", 0, profile.program or "python"))
+    texts = _Texts(profile._tree)
     for number, (label, rows) in enumerate(_tracks(profile), 1):
         yield ",\n" + _dumps(_name("thread_name", number, label))
         yield ",\n" + _dumps(
             {"ph": "M", "pid": _PID, "tid": number, "name": "thread_sort_index", "args": {"sort_index": number}}
         )
         pieces = []
-        for event in _slices(profile, number, rows):
-            pieces.append(_dumps(event))
+        for event in _slices(profile, texts, number, rows):
+            pieces.append(event)
             if len(pieces) == 1024:
                 yield ",\n" + ",\n".join(pieces)
                 pieces.clear()
@@ -66,42 +67,59 @@ def _tracks(profile: Profile) -> Iterator[tuple[str, list[int]]]:
         yield labels[thread] + (f": {rows.task_names[task]}" if task else ""), tracks[thread, task]
 
 
-def _slices(profile: Profile, tid: int, numbers: list[int]) -> Iterator[dict[str, Any]]:
+class _Texts:
+    """The JSON of what is the same in all slices of a function, made once."""
+
+    def __init__(self, tree: StackTree) -> None:
+        self._tree = tree
+        self._functions = _function_ids(tree)
+        self._paths: dict[int, list[int]] = {}
+        self._heads: dict[int, str] = {}
+        self._tails: dict[int, str] = {}
+
+    def path(self, node: int) -> list[int]:
+        """Functions from the root to *node*, each as the index of a frame of it."""
+        path = self._paths.get(node)
+        if path is None:
+            path = self._paths[node] = [self._functions[index] for index in self._tree.path(node)]
+        return path
+
+    def slice(self, tid: int, function: int, start: int, end: int) -> str:
+        """A complete event."""
+        head = self._heads.get(function)
+        if head is None:
+            frame = self._tree.frames[function]
+            named = _dumps({"name": frame.function_name, "cat": frame.module or "native"})
+            head = self._heads[function] = f'{{"ph":"X","pid":{_PID},{named[1:-1]}'
+            where = _dumps({"file": frame.filename, "line": frame.firstlineno})
+            self._tails[function] = f',"args":{where}}}' if frame.filename else "}"
+        return f'{head},"tid":{tid},"ts":{start / 1000},"dur":{(end - start) / 1000}{self._tails[function]}'
+
+
+def _slices(profile: Profile, texts: _Texts, tid: int, numbers: list[int]) -> Iterator[str]:
     """Complete events: a function that is at the same depth on neighbouring samples is one."""
-    rows, tree = profile._rows, profile._tree
-    open_: list[tuple[int, int]] = []  # frame (function) and start of each function that is open
-    functions = _function_ids(tree)
+    rows = profile._rows
+    open_: list[tuple[int, int]] = []  # function and start of each that is open
     last_end = 0
     slack = profile._facts.interval_ns
     for row in numbers:
         weight, time = rows.weights[row], rows.times[row]
         sleeps = rows.states is not None and rows.states[row] in _SLEEPS
         start = max(last_end, time if sleeps else time - weight)
-        if start - last_end <= slack:
-            start = last_end if open_ else start
+        if open_ and start - last_end <= slack:
+            start = last_end
         end = max(start, time + weight if sleeps else time)
-        path = [functions[index] for index in tree.path(rows.nodes[row])]
+        path = texts.path(rows.nodes[row])
         same = 0
         if start == last_end:
             while same < len(path) and same < len(open_) and open_[same][0] == path[same]:
                 same += 1
-        yield from _closed(tree, tid, open_, same, last_end)
+        while len(open_) > same:
+            yield texts.slice(tid, *open_.pop(), last_end)
         open_.extend([(function, start) for function in path[same:]])
         last_end = end
-    yield from _closed(tree, tid, open_, 0, last_end)
-
-
-def _closed(tree: StackTree, tid: int, open_: list[tuple[int, int]], depth: int, end: int) -> Iterator[dict[str, Any]]:
-    while len(open_) > depth:
-        function, start = open_.pop()
-        frame = tree.frames[function]
-        event: dict[str, Any] = {
-            "ph": "X", "pid": _PID, "tid": tid, "name": frame.function_name, "cat": frame.module or "native",
-            "ts": start / 1000, "dur": (end - start) / 1000,
-        }  # fmt: skip
-        if frame.filename:
-            event["args"] = {"file": frame.filename, "line": frame.firstlineno}
-        yield event
+    while open_:
+        yield texts.slice(tid, *open_.pop(), last_end)
 
 
 def _function_ids(tree: StackTree) -> list[int]:

@@ -32,9 +32,16 @@ def render(profile: BaseProfile) -> Iterator[bytes]:
     tables = _Tables()
     samples = merged(profile)
     labels = profile._thread_labels()
-    stacks = {
-        each.node: tables.stack([profile._tree.frames[i] for i in profile._tree.path(each.node)]) for each in samples
-    }
+    frames, path = profile._tree.frames, profile._tree.path
+    locations: dict[int, int] = {}
+    stacks: dict[int, int] = {}
+    for each in samples:
+        if each.node not in stacks:
+            on_it = path(each.node)
+            for index in on_it:
+                if index not in locations:
+                    locations[index] = tables.location(frames[index])
+            stacks[each.node] = tables.stack([locations[index] for index in on_it])
     attributes = [
         packed(2, [
             tables.attribute(key, value)
@@ -117,12 +124,12 @@ class _Tables:
         entry = number(1, self.string(key)) + data(2, text(1, value))
         return self._attributes.setdefault(entry, len(self._attributes))
 
-    def stack(self, frames: list[Frame]) -> int:
-        """From *frames*, root first; the file has the leaf first."""
-        entry = packed(1, [self._location(frame) for frame in reversed(frames)])
+    def stack(self, locations: list[int]) -> int:
+        """Of *locations*, root first; the file has the leaf first."""
+        entry = packed(1, reversed(locations))
         return self._stacks.setdefault(entry, len(self._stacks))
 
-    def _location(self, frame: Frame) -> int:
+    def location(self, frame: Frame) -> int:
         name = self.string(frame.function_name)
         function = (
             number(1, name) + number(2, name) + number(3, self.string(frame.filename)) + number(4, frame.firstlineno)
