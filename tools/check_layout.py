@@ -148,11 +148,12 @@ PARTS = {
         "_errors",
         "_task_summary",
         "_build",
+        "_task_summary",
         "_version",
     ),
     "export": ("export", "export.*"),
     "sampler": ("_backend", "_fallback", "_fallback_*"),
-    "session": ("_session", "_loading", "_threads", "_scoped", "_unwinding", "_qualnames", "_tasks", "_task_runs"),
+    "session": ("_session", "_loading", "_threads", "_scoped", "_unwinding", "_qualnames", "_tasks", "_task_r*"),
     "cli": ("cli", "cli.*", "__main__"),
 }
 #: What each part may import of the others; its own modules always. `_native` is a part of its own.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-COST = 250  # bytes for each task met, about
+BYTES = 250  # for each task met, about
 _ALIVE = 2**63 - 1
 
 
@@ -43,19 +43,26 @@ class TaskRuns:
         self._lives: list[_Life] = []
         self._alive: dict[int, _Life] = {}
 
-    def met(self, task: Any, name: int) -> bool:
-        """A look sees *task*, which has that name now. True if it was not known yet."""
+    def knows(self, task: Any, name: int) -> bool:
+        """Whether the task was met before, under that name; or can't be met at all."""
         try:
             coroutine = task.get_coro()
-            address = id(coroutine)
-            known = self._alive.get(address)
-            if known is not None and known() is coroutine:
-                if known.name == name:
-                    return False
-                known.until = time.monotonic_ns()  # it was given another name meanwhile
+        except Exception:  # noqa: BLE001  # a task of another kind
+            return True
+        known = self._alive.get(id(coroutine))
+        return known is not None and known() is coroutine and known.name == name
+
+    def meet(self, task: Any, name: int) -> None:
+        """A look sees *task*, which has that name now."""
+        try:
+            coroutine = task.get_coro()
             life = _Life(coroutine, _gone)
-        except Exception:  # noqa: BLE001  # a task of another kind, or one whose coroutine can't be referred to weakly
-            return False
+        except Exception:  # noqa: BLE001  # or one whose coroutine can't be referred to weakly
+            return
+        address = id(coroutine)
+        known = self._alive.get(address)
+        if known is not None and known() is coroutine:
+            known.until = time.monotonic_ns()  # it was given another name meanwhile
         life.address = address
         life.name = name
         life.until = _ALIVE
@@ -63,7 +70,6 @@ class TaskRuns:
         life.since = time.monotonic_ns()
         self._lives.append(life)
         self._alive[address] = life
-        return True
 
     def names(self, times: Sequence[int], start_ns: int, coroutines: Sequence[int]) -> list[int]:
         """For each row the index of its task's name, 0 if it is not known. *times* count from *start_ns*."""

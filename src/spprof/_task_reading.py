@@ -1,0 +1,131 @@
+"""What asyncio says of its tasks: which there are, which coroutines each is suspended in, what it waits for.
+
+Everything here needs the GIL, runs on a thread that is not the loop's, and calls nothing of the program's but what is a
+task's or a loop's by contract; what such a call raises makes the object one of another kind, which is left out.
+"""
+
+from __future__ import annotations
+
+import sys
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import CodeType, FrameType
+    from typing import Any
+
+#: Indices into `STATES`.
+_LOOP, _LOCK, _IO, _SLEEP, _TASK, _OTHER = 8, 2, 3, 4, 9, 7
+_MAX_DEPTH = 200
+
+_BY_MODULE = {"asyncio.locks": _LOCK, "asyncio.queues": _LOCK, "asyncio.streams": _IO, "asyncio.selector_events": _IO,
+              "asyncio.sslproto": _IO, "asyncio.subprocess": _IO}  # fmt: skip
+
+
+def tasks_by_loop() -> Iterator[tuple[Any, list[Any]]]:
+    """Running loops and their tasks that are not done."""
+    asyncio_tasks = sys.modules.get("asyncio.tasks")
+    if asyncio_tasks is None:
+        return
+    if sys.version_info >= (3, 14):
+        for loop in _running_loops():
+            try:
+                yield loop, list(asyncio_tasks.all_tasks(loop))
+            except Exception:  # noqa: BLE001, S112  # a loop of another kind, or one that ends at this moment
+                continue
+        return
+    by_loop: dict[int, tuple[Any, list[Any]]] = {}
+    for name in ("_all_tasks", "_scheduled_tasks", "_eager_tasks"):
+        for task in _copied(getattr(asyncio_tasks, name, ())):
+            try:
+                if not task.done():
+                    loop = task.get_loop()
+                    by_loop.setdefault(id(loop), (loop, []))[1].append(task)
+            except Exception:  # noqa: BLE001, S112  # a task of another kind
+                continue
+    yield from by_loop.values()
+
+
+def _copied(tasks: Any) -> list[Any]:
+    for _ in range(100):
+        try:
+            return list(tasks)
+        except RuntimeError:  # changed while it was read
+            continue
+    return []
+
+
+def _running_loops() -> list[Any]:
+    """From the threads' stacks."""
+    found: dict[int, Any] = {}
+    for top in sys._current_frames().values():
+        try:
+            for loop in _loops_on(top):
+                found[id(loop)] = loop
+        except Exception:  # noqa: BLE001, S112  # what is called "self" there belongs to the program
+            continue
+    return list(found.values())
+
+
+def _loops_on(top: FrameType) -> Iterator[Any]:
+    """The loops that a thread runs, inner ones first; of those that are not written in Python the one that its caller names."""
+    runners = sys.modules.get("asyncio.runners")
+    by_runner = runners.Runner.run.__code__ if runners is not None else None
+    found = False
+    frame: FrameType | None = top
+    while frame is not None:
+        holder = None
+        if frame.f_code is by_runner:
+            holder = getattr(frame.f_locals.get("self"), "_loop", None)
+        elif frame.f_code.co_name in ("run_forever", "run_until_complete"):
+            holder = frame.f_locals.get("self")
+        if holder is not None and hasattr(holder, "call_soon_threadsafe"):
+            found = True
+            yield holder
+        frame = frame.f_back
+    if not found:
+        base = sys.modules["asyncio.events"].AbstractEventLoop
+        yield from [v for v in list(top.f_locals.values()) if issubclass(type(v), base) and v.is_running()]
+
+
+def current_task(loop: Any) -> Any:
+    try:
+        return sys.modules["asyncio.tasks"].current_task(loop)
+    except Exception:  # noqa: BLE001
+        return None
+
+
+def chain_of(task: Any) -> Iterator[tuple[CodeType, int, int]]:
+    """Code, instruction and line of the suspended coroutines, the task's own first."""
+    try:
+        waiting: Any = task.get_coro()
+    except Exception:  # noqa: BLE001
+        return
+    for _ in range(_MAX_DEPTH):
+        for frame_name, next_name in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
+            frame = getattr(waiting, frame_name, None)
+            if frame is not None:
+                yield frame.f_code, frame.f_lasti, frame.f_lineno or 0
+                waiting = getattr(waiting, next_name, None)
+                break
+        else:
+            return
+
+
+def state_of(waiter: Any, chain: list[tuple[CodeType, int, int]]) -> int:
+    if waiter is None or waiter.done():
+        return _LOOP  # ready: the loop has not come to it
+    if hasattr(waiter, "get_coro") or type(waiter).__name__ == "_GatheringFuture":
+        return _TASK
+    for code, _, _ in reversed(chain):
+        file = code.co_filename.replace("\\", "/")
+        if "/asyncio/" not in file:
+            break
+        module = "asyncio." + file.rpartition("/")[2].rpartition(".")[0]
+        if module == "asyncio.tasks" and code.co_name == "sleep":
+            return _SLEEP
+        if module == "asyncio.base_events" and code.co_name.startswith("sock_"):
+            return _IO
+        if module in _BY_MODULE:
+            return _BY_MODULE[module]
+    return _OTHER
