@@ -10,6 +10,7 @@ A task's stack is the chain of its suspended coroutines, the task's own first, a
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import time
@@ -33,6 +34,8 @@ SHARE = 0.01
 BURST_NS = 50_000_000
 #: At most between two looks whether the program uses asyncio by now.
 IDLE_S = 0.25
+#: More tasks are not looked at once more when it ends: that would be felt.
+MOST_AT_THE_END = 5000
 
 
 class TaskSampler:
@@ -47,12 +50,17 @@ class TaskSampler:
         self._start = time.monotonic_ns()
         self._ended = threading.Event()
         self._gone = threading.Event()
+        self._tid = 0
         start_new_thread(self._run, ())
 
     def stop(self) -> None:
-        """Ends the looks. Idempotent."""
+        """Ends the looks, with a last one. Idempotent."""
         self._ended.set()
-        self._gone.wait(5)
+        if self._gone.wait(5):
+            # Until the system has no such thread any more: a fork right after would be one of a program with threads.
+            give_up = time.monotonic() + 1
+            while os.path.exists(f"/proc/self/task/{self._tid}") and time.monotonic() < give_up:
+                time.sleep(0.0002)
 
     def merge(self, raw: dict[str, Any]) -> None:
         """Adds what was seen to what ``collect()`` gave."""
@@ -60,6 +68,7 @@ class TaskSampler:
         self._rows.merge(raw, running)
 
     def _run(self) -> None:
+        self._tid = threading.get_native_id()
         try:
             backend.hide_thread()
             self._look_at_intervals()
@@ -87,6 +96,9 @@ class TaskSampler:
             # As long as there are no tasks the pauses get longer: they may come soon, or never.
             empty = shortest if found else min(2 * empty, max(IDLE_S, shortest))
             pause = max(empty, allowed / 1e9)
+        if len(self._last) <= MOST_AT_THE_END:
+            now = time.monotonic_ns()
+            self._look(now - self._start, now - before)
 
     def _meet_all(self) -> None:
         for _, tasks in tasks_by_loop():

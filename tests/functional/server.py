@@ -1,9 +1,9 @@
 """An asyncio server that knows how long its handlers waited, and for what. Run in a child:
 
-    server.py streams|aiohttp asyncio|uvloop REQUESTS [INTERVAL_MS]
+    server.py streams|aiohttp asyncio|uvloop REQUESTS INTERVAL_MS
 
-Clients are a process of their own (`server.py client PORT REQUESTS`). Prints JSON: the handlers' own figures, and the profile's
-(without INTERVAL_MS no profile is taken). Also what `bench/server.py` measures with: `seconds` is what the requests took."""
+Clients are a process of their own (`server.py client PORT REQUESTS`). Prints JSON: the handlers' own figures, and the profile's.
+`bench/server.py` measures with it as well: `serve` gives the seconds that the requests took."""
 
 from __future__ import annotations
 
@@ -15,7 +15,8 @@ from typing import Any
 
 CLIENTS = 16
 SLEEP_S, LOCK_S = 0.02, 0.004
-truth: dict[str, int] = {"slow": 0, "locked": 0}
+#: Nanoseconds in handlers by what they waited for.
+truth: dict[str, int] = {"slow sleep": 0, "locked lock": 0, "locked sleep": 0}
 counts: dict[str, int] = {"slow": 0, "locked": 0}
 
 
@@ -30,7 +31,7 @@ async def slow() -> bytes:
     compute()
     begin = time.monotonic_ns()
     await asyncio.sleep(SLEEP_S)
-    truth["slow"] += time.monotonic_ns() - begin
+    truth["slow sleep"] += time.monotonic_ns() - begin
     counts["slow"] += 1
     return b"slow"
 
@@ -38,8 +39,10 @@ async def slow() -> bytes:
 async def locked(lock: asyncio.Lock) -> bytes:
     begin = time.monotonic_ns()
     async with lock:  # one after the other
+        got = time.monotonic_ns()
         await asyncio.sleep(LOCK_S)
-    truth["locked"] += time.monotonic_ns() - begin
+        truth["locked sleep"] += time.monotonic_ns() - got
+    truth["locked lock"] += got - begin
     counts["locked"] += 1
     compute()
     return b"locked"
@@ -115,28 +118,38 @@ def main() -> None:
     if sys.argv[1] == "client":
         asyncio.run(client(int(sys.argv[2]), int(sys.argv[3])))
         return
-    import contextlib
-
     import spprof
+    from spprof._tasks import TaskSampler
 
-    kind, loop, requests = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    kind, loop, requests, interval_ms = sys.argv[1], sys.argv[2], int(sys.argv[3]), float(sys.argv[4])
     if loop == "uvloop":
         import uvloop
 
         uvloop.install()
-    block = spprof.Profiler(float(sys.argv[4]), mode="wall") if len(sys.argv) > 4 else contextlib.nullcontext()
-    asyncio.run(serve(kind, requests, 1, lambda turn: block))
+    looks: list[int] = []  # what each stood for, for a bound
+    original = TaskSampler._look
+
+    def look(self: TaskSampler, now: int, elapsed: int) -> bool:
+        looks.append(elapsed)
+        return original(self, now, elapsed)
+
+    TaskSampler._look = look  # type: ignore[method-assign]
+    block = spprof.Profiler(interval_ms, mode="wall")
+    (seconds,) = asyncio.run(serve(kind, requests, 1, lambda turn: block))
     found: dict[str, dict[str, int]] = {}
-    samples = block.profile.samples if isinstance(block, spprof.Profiler) and block.profile else []
-    for sample in samples:
+    assert block.profile is not None
+    for sample in block.profile.samples:
         names = [frame.function_name for frame in sample.frames]
         if sample.frames[-1].is_suspended:
-            for name in ("slow", "locked"):
+            for name in counts:
                 if name in names:
                     kinds = found.setdefault(name, {})
-                    key = sample.waiting_for if sample.state == "sleeping" else sample.state
+                    # Those that could go on are where they waited: in the call that has not returned yet.
+                    key = "lock" if "Lock.acquire" in names or "acquire" in names else "sleep"
                     kinds[key] = kinds.get(key, 0) + sample.weight_ns
-    print(json.dumps({"truth": truth, "counts": counts, "found": found}))
+                    if sample.state == "sleeping" and sample.waiting_for != key:
+                        kinds["wrong"] = kinds.get("wrong", 0) + sample.weight_ns
+    print(json.dumps({"truth": truth, "counts": counts, "found": found, "seconds": seconds, "looks": looks}))
 
 
 if __name__ == "__main__":

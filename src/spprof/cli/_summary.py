@@ -21,6 +21,7 @@ _BY_SELF_ROWS = 10
 _BY_TOTAL_ROWS = 6
 _THREAD_ROWS = 6
 _TASK_ROWS = 8
+_WAIT_WIDTH = 20  # what a task waits for is not worth showing in less
 _LABEL = 9  # columns of the names in front of the last block's lines
 
 
@@ -105,27 +106,34 @@ def _thread_table(profile: Profile, whole: int, unit: str, width: int, style: St
 
 def _task_table(tasks: list[TaskSummary], width: int, style: Style) -> Iterator[str]:
     """What tasks wait for; and how long they kept their loop from the others, running or blocked."""
-    yield style.bold(cut_left("asyncio tasks (elapsed, seconds)", width))
+    yield style.bold("asyncio tasks (elapsed, seconds)")
     head = f"{'waiting':>9}{'ready':>8}{'running':>9}{'blocking':>10}{'tasks':>7}"
     shown = tasks[:_TASK_ROWS]
-    room = width - len(head) - 2 * len("  ")
     names = [printable(task.function_name) for task in shown]
-    name_width = max(8, min(max(map(len, ["function", *names])), room // 2))
-    yield style.dim(f"{head}  {'function':{name_width}}  waits most".rstrip())
+    room = width - len(head) - len("  ")
+    wait_width = _WAIT_WIDTH if room >= 12 + len("  ") + _WAIT_WIDTH else 0
+    name_width = min(max(map(len, ["function", *names])), room - wait_width - len("  "))
+    wait_width = wait_width and room - name_width - len("  ")
+    title = "waits most" if wait_width else ""
+    yield style.dim(f"{head}  {'function':{name_width}}  {title}".rstrip())
     for task, name in zip(shown, names):
         numbers = (
             f"{_seconds(task.waiting_ns):>9}{_seconds(task.ready_ns):>8}{_seconds(task.running_ns):>9}"
             f"{_seconds(task.blocking_ns):>10}{len(task.names):>7}"
         )
-        where = ""
-        if task.waits:
-            frame = task.waits[0].frame
-            where = f"{task.waits[0].waiting_for or 'something'} at {short_location(frame.filename, frame.lineno, 0)}"
-        where = cut_left(printable(where), max(8, room - name_width))
-        yield f"{numbers}  {style.bold(f'{cut_left(name, name_width):{name_width}}')}  {where}".rstrip()
-    if tasks[_TASK_ROWS:]:
-        rest = tasks[_TASK_ROWS:]
+        most = _longest_wait(task, wait_width) if wait_width else ""
+        yield f"{numbers}  {style.bold(f'{cut_left(name, name_width):{name_width}}')}  {most}".rstrip()
+    rest = tasks[_TASK_ROWS:]
+    if rest:
         yield f"{_seconds(sum(task.waiting_ns for task in rest)):>9}  {_count(len(rest), 'more function')}"
+
+
+def _longest_wait(task: TaskSummary, width: int) -> str:
+    if not task.waits:
+        return ""
+    what = f"{printable(task.waits[0].waiting_for) or 'something'} at "
+    frame = task.waits[0].frame
+    return what + short_location(frame.filename, frame.lineno, width - len(what))
 
 
 def _facts(profile: Profile, whole: int, costs: Costs | None) -> Iterator[tuple[str, str]]:
