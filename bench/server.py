@@ -1,4 +1,4 @@
-"""Child: an asyncio server under load, with and without spprof, in turns.
+"""Child: an asyncio server under load, with and without spprof, in turns. Its clients are another process.
 
 server.py KIND LOOP REQUESTS TURNS INTERVAL_MS     KIND: streams or aiohttp; LOOP: asyncio or uvloop
 """
@@ -32,14 +32,11 @@ def main() -> None:
         return spprof.Profiler(interval_ms, mode="wall") if with_spprof else contextlib.nullcontext()
 
     seconds = asyncio.run(server.serve(kind, requests, turns, profile))
-    rates = [requests / each for each in seconds]
-    json.dump(
-        {
-            "without": [rate for turn, rate in enumerate(rates) if turn % 4 in (0, 3)],
-            "with": [rate for turn, rate in enumerate(rates) if turn % 4 in (1, 2)],
-        },
-        sys.stdout,
-    )
+    report: dict[str, object] = {"requests": requests}
+    for way, these in (("without", (0, 3)), ("with", (1, 2))):
+        report[way] = [took for turn, (took, _, _) in enumerate(seconds) if turn % 4 in these]
+        report[f"cpu_{way}"] = [cpu for turn, (_, _, cpu) in enumerate(seconds) if turn % 4 in these]
+    json.dump(report, sys.stdout)
 
 
 if __name__ == "__main__":

@@ -96,21 +96,26 @@ async def client(port: int, requests: int) -> None:
             await reader.readexactly(length)
         writer.close()
 
+    begin = time.monotonic()
     await asyncio.gather(*[one(i) for i in range(CLIENTS)])
+    print(time.monotonic() - begin)
 
 
-async def serve(kind: str, requests: int, turns: int, profile: Any) -> list[float]:
+async def serve(kind: str, requests: int, turns: int, profile: Any) -> list[tuple[float, float, float]]:
+    """Seconds of each turn: what the requests took, as the clients have it; what was profiled; CPU time of this process."""
     lock = asyncio.Lock()
     port = await (start_streams if kind == "streams" else start_aiohttp)(lock)
     seconds = []
     for turn in range(turns):
+        command = (sys.executable, __file__, "client", str(port), str(requests))
         with profile(turn):
-            begin = time.monotonic()
-            process = await asyncio.create_subprocess_exec(sys.executable, __file__, "client", str(port), str(requests))
-            code = await process.wait()
-            seconds.append(time.monotonic() - begin)
-        if code != 0:
-            raise OSError(f"the clients ended with {code}")
+            begin, cpu = time.monotonic(), time.process_time()
+            process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
+            output, _ = await asyncio.wait_for(process.communicate(), 60)
+            profiled, cpu = time.monotonic() - begin, time.process_time() - cpu
+        if process.returncode != 0:
+            raise OSError(f"the clients ended with {process.returncode}")
+        seconds.append((float(output), profiled, cpu))
     return seconds
 
 
@@ -135,7 +140,7 @@ def main() -> None:
 
     TaskSampler._look = look  # type: ignore[method-assign]
     block = spprof.Profiler(interval_ms, mode="wall")
-    (seconds,) = asyncio.run(serve(kind, requests, 1, lambda turn: block))
+    ((_, seconds, _),) = asyncio.run(serve(kind, requests, 1, lambda turn: block))
     found: dict[str, dict[str, int]] = {}
     assert block.profile is not None
     for sample in block.profile.samples:
