@@ -292,6 +292,13 @@ static void look(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, 
             }
             /* Put aside by this very thread it would be on a processor. */
             bool displaced = w->look_ups > 0 && w->look_ups-- > 0 && sp_thread_displaced(slot->tid);
+            /* To find that out took a while, in which it may have got its turn and gone to sleep: half of the sleeps that a signal
+             * ended early, on a busy machine. */
+            again_ns = sp_thread_cpu_ns(slot->tid);
+            if (again_ns != cpu_ns && tries + 1 < MOST_LOOKS) {
+                cpu_ns = again_ns;
+                continue;
+            }
             ask(s, w, slot, cpu_ns, displaced ? 1 : 0);
             return;
         }
