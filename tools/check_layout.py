@@ -52,13 +52,14 @@ class Row(NamedTuple):
 #: The first row whose pattern fits a file counts.
 INCLUDES = (
     Row("core/*", ("c:*", "core/*")),
+    Row("native/*", ("c:*", "core/*", "native/*")),
     Row("cpython/*", ("c:*", "python:*", "core/*", "cpython/*")),
     Row("os/*", ("c:*", "os:*", "core/*", "os/*")),
     # The handler: what allocates, prints or blocks is not even declared there (by our headers at least).
-    Row("./capture.c", ("c:*", "core/*", "cpython/*", "os/*", "./*"), ("c:stdio.h", "c:stdlib.h", "cpython/access*")),
+    Row("./capture.c", ("c:*", "core/*", "native/*", "cpython/*", "os/*", "./*"), ("c:stdio.h", "c:stdlib.h", "cpython/access*")),
     Row("ext/*", ("c:*", "python:*", "core/*", "cpython/*", "ext/*", "./*"), ("core/ring.h", "cpython/access*")),
     # The life cycle owns locks, and C11's <threads.h> is missing where pthreads are not.
-    Row("./*", ("c:*", "os:pthread.h", "core/*", "cpython/*", "os/*", "./*"), ("cpython/access*",)),
+    Row("./*", ("c:*", "os:pthread.h", "core/*", "native/*", "cpython/*", "os/*", "./*"), ("cpython/access*",)),
 )
 
 #: Words that may appear only in files that the pattern fits, and why.

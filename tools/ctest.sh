@@ -1,5 +1,5 @@
 #!/bin/sh
-# Builds the C tests of csrc/core with nothing but a compiler, and runs them.
+# Builds the C tests of csrc/core and csrc/native with nothing but a compiler, and runs them.
 #
 #   tools/ctest.sh [plain|asan|tsan|valgrind|all] [MODULE...]
 #
@@ -38,16 +38,22 @@ if [ "$mode" = valgrind ]; then
     runner="valgrind --quiet --error-exitcode=99 --leak-check=full --fair-sched=yes"
 fi
 
+more() {
+    case $1 in
+        cfi | unwind) echo -D_GNU_SOURCE csrc/native/*.c csrc/codemap.c csrc/os/objects_linux.c ;;
+    esac
+}
+
 build=$(mktemp -d "${TMPDIR:-/tmp}/spprof-ctest.XXXXXX")
 trap 'rm -rf "$build"' EXIT
 failed=0
 
-# shellcheck disable=SC2086
+# shellcheck disable=SC2046,SC2086
 for hostile in "" -DSP_HOSTILE; do
     for module in $modules; do
         name=$module${hostile:+-hostile}
         "${CC:-cc}" -std=c11 -g -Wall -Wextra -Werror $flags $hostile ${CFLAGS:-} -Icsrc \
-            "tests/c/test_$module.c" csrc/core/*.c -pthread -o "$build/$name"
+            "tests/c/test_$module.c" csrc/core/*.c $(more "$module") -pthread -o "$build/$name"
         printf '%s %s: ' "$mode" "$name"
         $runner "$build/$name" || failed=1
     done

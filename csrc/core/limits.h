@@ -11,6 +11,9 @@
 #define SP_TABLE_START 2u
 #define SP_SLOTS_PER_SLAB 2u
 #define SP_WINDOW_TICKS 4u
+#define SP_MAX_NATIVE 32u
+#define SP_MAX_RULES 1024u
+#define SP_NATIVE_CACHE 4u
 #else
 /* Frames kept of one stack; deeper ones keep SP_MAX_DEPTH/2 at the leaf, the rest at the root, a mark between. */
 #define SP_MAX_DEPTH 1024
@@ -22,6 +25,12 @@
 #define SP_SLOTS_PER_SLAB 64u
 /* Ticks that a weighing window holds at least (see weights.h). */
 #define SP_WINDOW_TICKS 64u
+/* Frames of machine code followed at most. */
+#define SP_MAX_NATIVE 2048u
+/* Ways in which such a frame is left (native/rule.h): a large program has some thousand. A power of two. */
+#define SP_MAX_RULES 16384u
+/* Addresses whose way is remembered. A power of two. */
+#define SP_NATIVE_CACHE 8192u
 #endif
 
 #define SP_WINDOW_NS 1000000000ull

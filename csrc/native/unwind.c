@@ -1,0 +1,194 @@
+#include "unwind.h"
+
+#define WORD sizeof(uintptr_t)
+
+/* Signals leave that much below the stack pointer alone: the innermost function may have something there. So has one that is about
+ * to return, and has taken its frame down: the compiler still gives the place where the frame pointer was saved. */
+#if defined(__x86_64__)
+#define RED_ZONE 128
+#else
+#define RED_ZONE 0
+#endif
+
+uint16_t sp_table_find(const struct sp_table *table, uint64_t address)
+{
+    uint64_t wide = address - table->base;
+    if (table->n == 0 || wide > UINT32_MAX || table->offsets[0] > wide) {
+        return SP_RULE_NONE;
+    }
+    const uint32_t *at = table->offsets;
+    uint32_t n = table->n, offset = (uint32_t)wide;
+    while (n > 1) { /* the last one that is not behind the address */
+        uint32_t half = n / 2;
+        at = at[half] <= offset ? at + half : at;
+        n -= half;
+    }
+    return table->rules[at - table->offsets];
+}
+
+const struct sp_code_range *sp_native_range(const struct sp_native_map *map, uintptr_t address)
+{
+    uint32_t low = 0, high = map->n;
+    while (low < high) {
+        uint32_t middle = (low + high) / 2;
+        if (map->ranges[middle].end <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low < map->n && map->ranges[low].start <= address ? &map->ranges[low] : NULL;
+}
+
+uint16_t sp_native_rule(struct sp_native_map *map, uintptr_t address)
+{
+    _Atomic uint64_t *known = &map->cache[((uint64_t)address * 0x9e3779b97f4a7c15ull >> 32) & (SP_NATIVE_CACHE - 1)];
+    uint64_t entry = atomic_load_explicit(known, memory_order_relaxed);
+    if (entry >> 16 == address) {
+        return (uint16_t)entry;
+    }
+    const struct sp_code_range *range = sp_native_range(map, address);
+    if (range == NULL) {
+        return SP_RULE_OUTSIDE;
+    }
+    uint16_t number = range->table == NULL ? SP_RULE_NONE : sp_table_find(range->table, address);
+    atomic_store_explicit(known, (uint64_t)address << 16 | number, memory_order_relaxed);
+    return number;
+}
+
+/* The walk's state: registers as the frame at hand has them. */
+struct walk {
+    struct sp_registers r;
+    uintptr_t low, high; /* what may be read */
+    bool fp_known;
+};
+
+/* A word of the stack that the frame at hand, or one further out, has written. The sanitizer forbids parts of other functions'
+ * frames, which is where return addresses are. */
+__attribute__((no_sanitize_address)) static bool load(const struct walk *w, uintptr_t at, uintptr_t *value)
+{
+    if (at < w->low || at > w->high - WORD || at % WORD != 0) {
+        return false;
+    }
+    *value = *(const uintptr_t *)at;
+    return true;
+}
+
+static bool frame_address(const struct walk *w, const struct sp_rule *rule, uintptr_t *cfa)
+{
+    uintptr_t offset = (uintptr_t)(intptr_t)rule->cfa_offset;
+    switch (rule->cfa) {
+    case SP_CFA_SP:
+        *cfa = w->r.sp + offset;
+        return true;
+    case SP_CFA_FP:
+        *cfa = w->r.fp + offset;
+        return w->fp_known;
+    case SP_CFA_SP_DEREF:
+        return load(w, w->r.sp + offset, cfa);
+    case SP_CFA_FP_DEREF:
+        return w->fp_known && load(w, w->r.fp + offset, cfa);
+    case SP_CFA_PLT:
+        *cfa = w->r.sp + offset + ((w->r.pc & 15) >= rule->extra ? WORD : 0);
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* The caller's value of a register; false if it can't be had. */
+static bool saved(const struct walk *w, enum sp_saved where, int32_t offset, uintptr_t cfa, uintptr_t in_register, uintptr_t *value)
+{
+    uintptr_t distance = (uintptr_t)(intptr_t)offset;
+    switch (where) {
+    case SP_SAVED_NOT:
+        *value = in_register;
+        return true;
+    case SP_SAVED_CFA:
+        return load(w, cfa + distance, value);
+    case SP_SAVED_SP:
+        return load(w, w->r.sp + distance, value);
+    case SP_SAVED_FP:
+        return w->fp_known && load(w, w->r.fp + distance, value);
+    default:
+        return false;
+    }
+}
+
+/* Of code whose compiler said nothing: a frame pointer, if what it points to looks like one. */
+static const struct sp_rule by_frame_pointer = {
+    .cfa = SP_CFA_FP,
+    .cfa_offset = 2 * WORD,
+    .fp = SP_SAVED_CFA,
+    .fp_offset = -2 * (int)WORD,
+    .address = SP_SAVED_CFA,
+    .return_offset = -(int)WORD,
+};
+
+/* A return address without its signature, if it has one. */
+static uintptr_t plain(uintptr_t address)
+{
+#if defined(__aarch64__)
+    return address & 0x0000ffffffffffffull; /* pointer authentication: in the bits that no user's address has */
+#else
+    return address;
+#endif
+}
+
+uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, struct sp_stack stack, struct sp_raw_frame *out,
+                   uint32_t most, enum sp_unwind_end *end)
+{
+    uintptr_t room = registers.sp - stack.low < RED_ZONE ? registers.sp - stack.low : RED_ZONE;
+    struct walk w = {registers, registers.sp - room, stack.high, true};
+    uint32_t n = 0;
+    bool called = false; /* the frame at hand has called the one before */
+    *end = SP_UNWIND_DEEP;
+    if (stack.high < WORD || registers.sp < stack.low || registers.sp >= stack.high) {
+        *end = SP_UNWIND_REFUSED;
+        return 0;
+    }
+    while (n < most) {
+        /* A return address is behind its call, where another rule may hold, or another function be: noreturn calls. */
+        uintptr_t at = w.r.pc - (called ? 1 : 0);
+        out[n] = (struct sp_raw_frame){at, SP_EXTENT_UNKNOWN, SP_FRAME_NATIVE};
+        uint16_t number = sp_native_rule(map, at);
+        const struct sp_rule *rule = number == SP_RULE_NONE ? &by_frame_pointer : &map->rules[number];
+        if (rule->cfa == SP_CFA_END) {
+            n++;
+            *end = SP_UNWIND_WHOLE;
+            break;
+        }
+        uintptr_t cfa;
+        if (rule->cfa == SP_CFA_STOP || !frame_address(&w, rule, &cfa)) {
+            n += number == SP_RULE_OUTSIDE && called && n > 0 ? 0 : 1; /* nowhere: not a frame, what it came from is wrong */
+            *end = SP_UNWIND_UNKNOWN;
+            break;
+        }
+        /* Frames go up. The innermost may have none of its own where calls don't use the stack. */
+        bool rises = cfa > w.r.sp || (!called && cfa == w.r.sp);
+        if (!rises || cfa > w.high || cfa % WORD != 0) {
+            n++;
+            *end = SP_UNWIND_REFUSED;
+            break;
+        }
+        uint64_t extent = (cfa - registers.sp) / WORD;
+        out[n].offset = extent < SP_EXTENT_UNKNOWN ? (int32_t)extent : SP_EXTENT_UNKNOWN - 1;
+        n++;
+        uintptr_t address, fp = 0;
+        if (!saved(&w, rule->address, rule->return_offset, cfa, n == 1 ? registers.link : 0, &address)) {
+            *end = SP_UNWIND_REFUSED;
+            break;
+        }
+        address = plain(address);
+        if (address == 0) { /* below the outermost frame of a thread there is nothing */
+            *end = SP_UNWIND_WHOLE;
+            break;
+        }
+        w.fp_known = saved(&w, rule->fp, rule->fp_offset, cfa, w.r.fp, &fp) && (w.fp_known || rule->fp != SP_SAVED_NOT);
+        w.r.fp = fp;
+        w.r.sp = w.low = cfa;
+        w.r.pc = address;
+        called = !sp_rule_of_signal(rule);
+    }
+    return n;
+}
