@@ -155,19 +155,21 @@ PARTS = {
     "export": ("export", "export.*"),
     "sampler": ("_backend", "_fallback", "_fallback_*"),
     "session": ("_session", "_loading", "_threads", "_scoped", "_unwinding", "_qualnames", "_tasks", "_task_r*"),
+    "symbols": ("_symbols", "_symbols.*"),
     "cli": ("cli", "cli.*", "__main__"),
 }
 #: What each part may import of the others; its own modules always. `_native` is a part of its own.
 IMPORTS = {
     "front": {"model", "session", "sampler"},
-    "model": {"export"},  # Profile.save(); see LATE
+    "model": {"export", "symbols"},  # Profile.save(), names of native frames; see LATE
     "export": {"model"},
     "sampler": set(),
-    "session": {"sampler", "model", "export"},
+    "session": {"sampler", "model", "export", "symbols"},
+    "symbols": set(),
     "cli": {"front", "sampler", "session", "model", "export"},
 }
-#: Imports that may only happen inside a function: else the two parts need each other to load.
-LATE = {("model", "export")}
+#: Imports that may only happen inside a function: the two parts need each other to load, or few programs need the other.
+LATE = {("model", "export"), ("model", "symbols"), ("session", "symbols")}
 #: Parts whose private names (`_x`, or anything in a module `_x`) nobody else uses.
 CLOSED = {"export"}
 NATIVE = "_native"
