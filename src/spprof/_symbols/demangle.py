@@ -18,7 +18,7 @@ LENGTH_LIMIT = 16 << 10
 #: Any one of them knows __cxa_demangle. A program with C++ in it has one loaded already.
 _LIBRARIES = ("libstdc++.so.6", "libc++abi.so.1", "libc++.so.1")
 
-_RUST_LEGACY = re.compile(r"_ZN((?:[0-9]+[0-9A-Za-z_.$]+)+?)17h[0-9a-f]{16}E(\.[0-9A-Za-z_.@$]+)?\Z")
+_RUST_LEGACY = re.compile(r"_ZN([0-9][0-9A-Za-z_.$]*)17h[0-9a-f]{16}E(\.[0-9A-Za-z_.@$]+)?\Z")
 _RUST_ESCAPE = re.compile(r"\$(SP|BP|RF|LT|GT|LP|RP|C|u[0-9a-f]{1,6})\$|\.\.")
 _RUST_ESCAPES = {"SP": "@", "BP": "*", "RF": "&", "LT": "<", "GT": ">", "LP": "(", "RP": ")", "C": ","}
 _CPLUSPLUS = re.compile(r"_{1,2}Z[0-9A-Za-z_.$]+\Z")

@@ -79,11 +79,12 @@ class SymbolTable:
     def _code_end(self, address: int) -> int:
         """The end of the code section that this address lies in, or the address itself."""
         index = bisect_right(self._code, (address, 1 << 64)) - 1
-        return max(self._code[index][1], address) if index >= 0 else address
+        end = self._code[index][1] if index >= 0 else 0
+        return max(end, address)
 
     def _end(self, position: int, size: int) -> int:
         """The end of a function. Without a size (assembler code often has none) it goes as far as it can."""
-        start = self._starts[position]
+        start: int = self._starts[position]
         if size:
             return min(start + size, 1 << 64)
         after = bisect_right(self._starts, start, position)
