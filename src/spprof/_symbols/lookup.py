@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, NamedTuple
 
 from .binary import File, SymbolError
-from .debugfile import find_debug_file
+from .debugfile import PATH_VARIABLE, find_debug_file
 from .demangle import demangle
 from .dwarf import Dwarf
 from .elf import Elf
@@ -165,7 +165,7 @@ def _object(path: str, build_id: bytes | None) -> _Object:
         identity: tuple[object, ...] = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
     except (OSError, ValueError):
         identity = ()
-    key = (path, build_id, *identity)
+    key = (path, build_id, os.environ.get(PATH_VARIABLE), *identity)
     found = _objects.get(key)
     if found is None:
         found = _objects[key] = _Object(path, build_id)

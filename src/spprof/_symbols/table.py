@@ -44,9 +44,14 @@ def base_name(name: str) -> str:
 
 
 class SymbolTable:
-    """The functions of one symbol table of one file. Fails: SymbolError, if it is damaged."""
+    """The functions of one symbol table of one file. Fails: SymbolError, if it is damaged.
 
-    def __init__(self, elf: Elf, section: Section) -> None:
+    complete: whether no function is missing. Only then does one without a size (assembler code often has none) go on up to the
+        next one; in the table of a stripped file, all that it doesn't export would count as part of it.
+    """
+
+    def __init__(self, elf: Elf, section: Section, complete: bool) -> None:
+        self._complete = complete
         with reading(f"{elf.name}: {section.name}"):
             if not 0 < section.link < len(elf.sections):
                 raise SymbolError(f"{elf.name}: {section.name} has no names")
@@ -83,10 +88,12 @@ class SymbolTable:
         return max(end, address)
 
     def _end(self, position: int, size: int) -> int:
-        """The end of a function. Without a size (assembler code often has none) it goes as far as it can."""
+        """The end of a function."""
         start: int = self._starts[position]
         if size:
             return min(start + size, 1 << 64)
+        if not self._complete:
+            return start + 1
         after = bisect_right(self._starts, start, position)
         end = self._code_end(start)
         return min(end, self._starts[after]) if after < len(self._starts) else end
@@ -127,16 +134,16 @@ def tables_of(elf: Elf) -> list[SymbolTable]:
     """What there is of symbol tables in a file: the full one, else those that together come closest to it."""
     full = elf.find(".symtab")
     if full is not None:
-        return [SymbolTable(elf, full)]
+        return [SymbolTable(elf, full, complete=True)]
     found = []
     try:
         mini = elf.mini_debug_info()
         inner = mini.find(".symtab") if mini is not None else None
         if mini is not None and inner is not None:
-            found.append(SymbolTable(mini, inner))
+            found.append(SymbolTable(mini, inner, complete=False))
     except SymbolError:
         pass  # the names that the file itself has are still good
     exported = elf.find(".dynsym")
     if exported is not None:
-        found.append(SymbolTable(elf, exported))
+        found.append(SymbolTable(elf, exported, complete=False))
     return found
