@@ -107,12 +107,21 @@ def run(*command: str | Path, text: str | None = None) -> str:
     return done.stdout
 
 
+#: The usual source as compiled before, by options: most tests want the same few.
+_compiled: dict[tuple[str, ...], bytes] = {}
+
+
 def build_c(folder: Path, *options: str, name: str = "libobject.so", source: str = C_SOURCE) -> Path:
     """A shared library of one C file, with a build id."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "object.c").write_text(source)
     made = folder / name
+    (folder / "object.c").write_text(source)
+    if source == C_SOURCE and options in _compiled:
+        made.write_bytes(_compiled[options])
+        return made
     run("gcc", "-shared", "-fPIC", "-Wl,--build-id", *options, folder / "object.c", "-o", made)
+    if source == C_SOURCE:
+        _compiled[options] = made.read_bytes()
     return made
 
 

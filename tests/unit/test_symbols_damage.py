@@ -59,8 +59,7 @@ def survives(raw: bytes) -> bool:
     """Whether there was an answer. Another exception than SymbolError fails the test."""
     try:
         everything(raw)
-    except SymbolError as error:
-        assert str(error)
+    except SymbolError:
         return False
     return True
 
@@ -83,7 +82,7 @@ def test_the_whole_file_is_read(small: bytes) -> None:
 
 
 def test_some_truncations(small: bytes) -> None:
-    for length in [*range(0, 130, 3), *range(130, len(small), 211), len(small) - 1]:
+    for length in [*range(0, 130, 3), *range(130, len(small), 331), len(small) - 1]:
         survives(small[:length])
     assert not survives(small[:-1])
 
@@ -285,6 +284,7 @@ def test_sections_behind_the_end_of_the_file() -> None:
         elf.contents(section._replace(offset=(1 << 64) - 1))
 
 
+@pytest.mark.parametrize("small", [KINDS[2]], indirect=True, ids=" ".join)
 def test_memory_stays_small(small: bytes, tmp_path: Path) -> None:
     """Damaged files, read where there is little memory to be had."""
     path = tmp_path / "small.so"

@@ -258,7 +258,7 @@ def test_addresses_out_of_range(library: Path) -> None:
 @pytest.fixture
 def split(tmp_path: Path) -> tuple[Path, Path]:
     """A library and the debug file that was split off it."""
-    whole = build_c(tmp_path / "build", "-O1", "-g", name="libsplit.so")
+    whole = build_c(tmp_path / "build", "-O1", "-gdwarf-5", name="libsplit.so")
     library, debug = tmp_path / "libsplit.so", tmp_path / "libsplit.debug"
     run("objcopy", "--only-keep-debug", whole, debug)
     run("objcopy", "--strip-all", whole, library)
@@ -292,7 +292,7 @@ def test_debug_file_by_build_id(split: tuple[Path, Path], tmp_path: Path) -> Non
 
 def test_debug_file_of_another_build_is_not_used(split: tuple[Path, Path], tmp_path: Path) -> None:
     library, debug = split
-    other = build_c(tmp_path / "other", "-O2", "-g", name="libsplit.so")
+    other = build_c(tmp_path / "other", "-O2", "-gdwarf-5", name="libsplit.so")
     _installed(other, tmp_path / "debug", build_id(library))
     assert name_at(library, _hidden(debug), build_id(library)) == ""
 
@@ -334,7 +334,7 @@ def test_debug_link_to_a_changed_file_is_not_used(split: tuple[Path, Path]) -> N
 def test_debug_link_to_another_build_is_not_used(split: tuple[Path, Path], tmp_path: Path) -> None:
     """The checksum is right, the build id is not."""
     library, _ = split
-    other = build_c(tmp_path / "other", "-O2", name="other.so")
+    other = build_c(tmp_path / "other", "-O2", "-gdwarf-5", name="other.so")
     run("objcopy", f"--add-gnu-debuglink={other}", library)
     shutil.copy(other, tmp_path / "other.so")
     assert name_at(library, _hidden(other)) == ""
