@@ -14,7 +14,7 @@ import children
 import pytest
 from objects import build_c, build_id, functions_by_nm, lines_by_addr2line, run
 
-from spprof._symbols import SymbolError, functions, problem, symbolize
+from spprof._symbols import SymbolError, functions, load_bias, problem, symbolize
 from spprof._symbols.binary import Data, File
 from spprof._symbols.elf import Elf
 from spprof._symbols.table import base_name
@@ -160,6 +160,22 @@ def test_build_id_and_segments_are_those_of_readelf(library: Path, tmp_path: Pat
         assert [(s.offset, s.vaddr, s.filesz, s.memsz) for s in elf.segments if s.type == 1] == expected
         elf.data.close()
     assert build_id(library) != b""
+
+
+@pytest.mark.parametrize("layout", ["separate-code", "noseparate-code"])
+def test_addresses_of_mappings(layout: str, tmp_path: Path) -> None:
+    """A segment may start in the middle of the page that is mapped, at an address unlike its offset."""
+    path = build_c(tmp_path, "-O1", f"-Wl,-z,{layout}", "-Wl,-Ttext-segment=0x400000")
+    elf = Elf(File(str(path)), str(path))
+    loads = [line.split() for line in run("readelf", "-lW", path).splitlines() if line.strip().startswith("LOAD")]
+    offset, address, size = next((int(f[1], 16), int(f[2], 16), int(f[4], 16)) for f in loads if "E" in f[6:-1])
+    page = offset & -4096
+    assert elf.code_address(offset) == address
+    assert elf.code_address(page) == address - (offset - page)
+    assert elf.code_address(offset + size - 1) == address + size - 1
+    assert elf.code_address(offset + size) is None
+    assert load_bias(str(path), None, 0x7F0000000000 + page, page) == 0x7F0000000000 + offset - address
+    elf.data.close()
 
 
 def test_a_file_without_section_headers_still_has_its_build_id(library: Path) -> None:
@@ -344,20 +360,20 @@ def test_debug_link_to_another_build_is_not_used(split: tuple[Path, Path], tmp_p
 
 
 def test_the_c_library_of_this_process() -> None:
-    """An address that the loader gives, an object that the kernel names."""
+    """An address that the loader gives, an object that the kernel names and that lies where the kernel says."""
     if not LIBC:
         pytest.skip("needs a C library in a known place")
     path = os.path.realpath(LIBC)
-    base = None
     with open("/proc/self/maps") as maps:
-        for line in maps:
-            if line.rstrip().endswith(path):
-                base = int(line.split("-")[0], 16)
-                break
-    assert base is not None
+        fields = next(line.split() for line in maps if line.rstrip().endswith(path) and " r-xp " in line)
+    start, file_offset = int(fields[0].split("-")[0], 16), int(fields[2], 16)
+    bias = load_bias(path, None, start, file_offset)
     address = ctypes.cast(ctypes.CDLL(None).qsort, ctypes.c_void_p).value
-    assert address is not None
-    assert name_at(path, address - base, build_id(Path(path))) == "qsort"
+    assert address is not None and bias is not None
+    assert bias % 4096 == 0
+    assert name_at(path, address - bias, build_id(Path(path))) == "qsort"
+    assert load_bias(path, None, start, 1 << 40) is None
+    assert load_bias(path, b"other", start, file_offset) is None
 
 
 def test_neither_ctypes_nor_xz_without_need(library: Path) -> None:

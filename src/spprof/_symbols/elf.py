@@ -11,6 +11,9 @@ from .binary import SECTION_LIMIT, Data, Part, SymbolError, reading
 SHT_NOTE, SHT_NOBITS = 7, 8
 SHF_ALLOC, SHF_EXECINSTR, SHF_COMPRESSED = 2, 4, 0x800
 PT_LOAD, PT_NOTE = 1, 4
+PF_X = 1
+#: The largest page there is on the systems that run this.
+PAGE = 64 << 10
 ET_EXEC, ET_DYN = 2, 3
 NT_GNU_BUILD_ID = 3
 ELFCOMPRESS_ZLIB = 1
@@ -106,6 +109,18 @@ class Elf:
                 if found:
                     return found
         return b""
+
+    def code_address(self, offset: int) -> int | None:
+        """What the file calls the address of that byte of its code; None if none of its code is there.
+
+        A mapping starts at a page, which may begin before the segment does.
+        """
+        for segment in self.segments:
+            if segment.type == PT_LOAD and segment.flags & PF_X and offset < segment.offset + segment.filesz:
+                address = segment.vaddr + offset - segment.offset
+                if offset >= segment.offset - segment.offset % PAGE and address >= 0:
+                    return address
+        return None
 
     def find(self, name: str) -> Section | None:
         """The section of that name, if its bytes are in this file."""

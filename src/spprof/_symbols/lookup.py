@@ -59,6 +59,7 @@ class _Object:
         self.symbols: dict[int, Symbol] = {}
         self._tables: list[SymbolTable] = []
         self._elfs: list[Elf] = []
+        self._own: Elf | None = None
         self._dwarf: Dwarf | None = None
         self._with_lines: Elf | None = None
         if not path.startswith("/") or path.startswith(("//anon", "/memfd:", "/dev/zero", "/SYSV")):
@@ -75,6 +76,7 @@ class _Object:
             elf = self._own_file(path, build_id)
         except (SymbolError, ValueError) as error:
             self.problem = str(error)
+        self._own = elf
         known = build_id or (elf.build_id if elf is not None else b"")
         elfs = [elf] if elf is not None else []
         if elf is None or not (elf.find(".symtab") and elf.has_lines()):
@@ -108,6 +110,11 @@ class _Object:
     def close(self) -> None:
         for elf in self._elfs:
             elf.data.close()
+
+    def bias(self, start: int, file_offset: int) -> int | None:
+        # Of a debug file, segments say where things were in the program, not where they are in that file.
+        address = self._own.code_address(file_offset) if self._own is not None else None
+        return start - address if address is not None else None
 
     def look_up(self, offsets: Iterable[int]) -> None:
         """Puts answers for all these addresses into *symbols*."""
@@ -209,6 +216,16 @@ def functions(path: str, build_id: bytes | None, wanted: Collection[str] | Calla
         raise TypeError("wanted is a collection of names or a function, not one text")
     with _lock:
         return _object(path, build_id).named(wanted)
+
+
+def load_bias(path: str, build_id: bytes | None, start: int, file_offset: int) -> int | None:
+    """By how much addresses in memory exceed those in the file, of an object whose code is mapped at *start*.
+
+    start, file_offset: of a mapping that can be executed, as in ``/proc/PID/maps``.
+    path, build_id: as for `symbolize`. None if the file isn't there, or has no code at that offset.
+    """
+    with _lock:
+        return _object(path, build_id).bias(start, file_offset)
 
 
 def problem(path: str, build_id: bytes | None) -> str:
