@@ -272,6 +272,11 @@ def test_work_has_a_limit(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> No
     [work] = functions(str(path), None, ["hidden"])
     symbol = symbolize(str(path), None, [work.start])[0]
     assert (symbol.name, symbol.line) == ("hidden", 0)
+    monkeypatch.setattr(dwarf, "WORK_LIMIT", 1 << 20)
+    lines = Dwarf(Elf(Data(path.read_bytes()), "limited"))
+    assert lines.places([work.start])
+    monkeypatch.setattr(dwarf, "WORK_LIMIT", 5)
+    assert lines.places([work.start]) == {}
 
 
 def test_sections_behind_the_end_of_the_file() -> None:

@@ -33,7 +33,7 @@ AT_NAME, AT_STMT_LIST, AT_LOW_PC, AT_HIGH_PC, AT_COMP_DIR, AT_RANGES = 0x03, 0x1
 AT_STR_OFFSETS_BASE, AT_ADDR_BASE, AT_RNGLISTS_BASE, AT_GNU_ADDR_BASE = 0x72, 0x73, 0x74, 0x2133
 _TYPE_UNITS = frozenset((2, 6))
 _UNITS_WITH_ID = frozenset((4, 5))
-#: Units, abbreviations and ranges that are looked at in one file before it is taken for a trap.
+#: Units, abbreviations, ranges and 16 bytes of line programs that are looked at in one go before a file is taken for a trap.
 WORK_LIMIT = 20_000_000
 #: First try and limit of what is read of a unit's first entry, and of an abbreviation table.
 _ENTRY, _ENTRY_LIMIT = 4096, 1 << 20
@@ -360,6 +360,7 @@ class Dwarf:
 
     def places(self, addresses: Iterable[int]) -> dict[int, tuple[str, int]]:
         """File and line of those of the addresses that have them. Damage costs the units that it is in, no more."""
+        self._left = WORK_LIMIT
         left = set(addresses)
         found: dict[int, tuple[str, int]] = {}
         claims = {address: self._claims(address) for address in left}
@@ -376,9 +377,14 @@ class Dwarf:
         if left and not self._units:
             found.update(self._places_without_units(left))
             return found
+        tried = set()
         for offset in self._elsewhere:
             if not left:
                 break
+            program = self._entries[offset].line_program
+            if program in tried:
+                continue  # several units may share one
+            tried.add(program)
             found.update(self._places_of_unit(offset, left))
             left -= found.keys()
         return found
@@ -408,6 +414,7 @@ class Dwarf:
     def _run(self, offset: int, folder: str, wanted: Iterable[int]) -> tuple[dict[int, tuple[str, int]], int]:
         """What one line program says about addresses, and where the next program is."""
         program, after = line.read_unit(self._lines, offset)
+        self._work(len(program.data) >> 4)  # units that share a program run it again and again
         rows = line.run(program, sorted(wanted))
         found: dict[int, tuple[str, int]] = {}
         if rows:
