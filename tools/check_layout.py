@@ -56,7 +56,11 @@ INCLUDES = (
     Row("cpython/*", ("c:*", "python:*", "core/*", "cpython/*")),
     Row("os/*", ("c:*", "os:*", "core/*", "os/*")),
     # The handler: what allocates, prints or blocks is not even declared there (by our headers at least).
-    Row("./capture.c", ("c:*", "core/*", "native/*", "cpython/*", "os/*", "./*"), ("c:stdio.h", "c:stdlib.h", "cpython/access*")),
+    Row(
+        "./capture.c",
+        ("c:*", "core/*", "native/*", "cpython/*", "os/*", "./*"),
+        ("c:stdio.h", "c:stdlib.h", "cpython/access*"),
+    ),
     Row("ext/*", ("c:*", "python:*", "core/*", "cpython/*", "ext/*", "./*"), ("core/ring.h", "cpython/access*")),
     # The life cycle owns locks, and C11's <threads.h> is missing where pthreads are not.
     Row("./*", ("c:*", "os:pthread.h", "core/*", "native/*", "cpython/*", "os/*", "./*"), ("cpython/access*",)),
@@ -149,7 +153,6 @@ PARTS = {
         "_errors",
         "_task_summary",
         "_build",
-        "_task_summary",
         "_version",
     ),
     "export": ("export", "export.*"),
