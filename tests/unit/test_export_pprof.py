@@ -9,7 +9,7 @@ import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from profiles import MS, example, make_profile
 from test_export_spprof import elapsed
@@ -112,7 +112,7 @@ def test_go_tool_pprof_reads_it_and_shows_the_same(tmp_path: Path) -> None:
     assert "worker" in tags.stdout and tags.returncode == 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.integers(-(2**63), 2**64 - 1), st.integers(1, 2**20))
 def test_numbers_come_back(value: int, field: int) -> None:
     encoded = pb.number(field, value)
@@ -124,7 +124,7 @@ def test_numbers_come_back(value: int, field: int) -> None:
         assert number == value % 2**64 and pb.signed(number) == (value if value < 2**63 else value - 2**64)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.binary(max_size=40))
 def test_rubbish_is_an_error_or_a_message(data: bytes) -> None:
     try:

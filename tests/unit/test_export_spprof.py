@@ -8,7 +8,7 @@ import zlib
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from profiles import MS, example, make_profile, raw_profile
 
@@ -212,7 +212,7 @@ def test_versions_and_other_files(tmp_path: Path) -> None:
         Profile.load(tmp_path / "none.spprof")
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(st.one_of(st.integers(0, 300), st.integers(0, 2**63 - 1)), max_size=40))
 def test_columns_come_back(values: list[int]) -> None:
     data = b"before" + packed(values) + b"after"
@@ -231,7 +231,7 @@ NAME = st.text(st.characters(exclude_categories=()), max_size=8).filter(
 ROW = st.tuples(st.integers(0, 2), st.lists(NAME, min_size=1, max_size=6), st.integers(0, 2**40))
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(ROW, max_size=12))
 def test_any_profile_comes_back(rows: list[tuple[int, list[str], int]]) -> None:
     from spprof.export.spprof import _Reader
