@@ -88,11 +88,21 @@ def _loops_on(top: FrameType) -> Iterator[Any]:
         yield from [v for v in list(top.f_locals.values()) if issubclass(type(v), base) and v.is_running()]
 
 
-def current_task(loop: Any) -> Any:
+def waiter_of(task: Any) -> Any:
+    """The future for which a task waits; None if it runs, or could."""
+    return getattr(task, "_fut_waiter", None)
+
+
+def is_suspended(task: Any) -> bool:
+    """Whether it is neither done nor on a thread's stack: also as what has made another task run at once, or runs a loop."""
     try:
-        return sys.modules["asyncio.tasks"].current_task(loop)
-    except Exception:  # noqa: BLE001
-        return None
+        if task.done():
+            return False
+        coroutine = task.get_coro()
+    except Exception:  # noqa: BLE001  # a task of another kind
+        return False
+    running = [getattr(coroutine, name, False) for name in ("cr_running", "gi_running", "ag_running")]
+    return coroutine is not None and True not in running
 
 
 def chain_of(task: Any) -> Iterator[tuple[CodeType, int, int]]:

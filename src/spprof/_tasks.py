@@ -18,7 +18,7 @@ import weakref
 from _thread import start_new_thread  # taken here, before a session wraps it
 
 from ._backend import backend
-from ._task_reading import chain_of, current_task, state_of, tasks_by_loop
+from ._task_reading import chain_of, is_suspended, state_of, tasks_by_loop, waiter_of
 from ._task_rows import NO_NAME, TaskRows
 from ._task_runs import BYTES as _LIFE_BYTES
 from ._task_runs import TaskRuns
@@ -36,6 +36,8 @@ BURST_NS = 50_000_000
 IDLE_S = 0.25
 #: More tasks are not looked at once more when it ends: that would be felt.
 MOST_AT_THE_END = 5000
+#: The loop may get the GIL, or need none, in the middle of a look: of tasks that go on while they are read.
+MOST_READS = 3
 
 
 class TaskSampler:
@@ -110,14 +112,12 @@ class TaskSampler:
         seen: dict[int, _Seen] = {}
         found = False
         for loop, tasks in tasks_by_loop():
-            current = current_task(loop)
             for task in tasks:
                 found = True
                 self._meet(task)
-                if task is not current:
-                    row = self._add(task, loop, now, elapsed)
-                    if row is not None:
-                        seen[id(task)] = row
+                row = self._add(task, loop, now, elapsed)
+                if row is not None:
+                    seen[id(task)] = row
         self._last = seen
         return found
 
@@ -127,14 +127,21 @@ class TaskSampler:
             self._runs.meet(task, name)
 
     def _add(self, task: Any, loop: Any, now: int, elapsed: int) -> _Seen | None:
-        """A wait that goes on is one row."""
-        waiter = getattr(task, "_fut_waiter", None)
+        """The row of its wait, which is one for as long as that goes on; None if it does not wait."""
+        waiter = waiter_of(task)
         last = self._last.get(id(task))
         if last is not None and waiter is not None and last[2]() is waiter and not waiter.done():
             # The same future: the task has not run since.
             self._rows.weights[last[1]] += elapsed
             return last
-        chain = list(chain_of(task))
+        for _ in range(MOST_READS):
+            waiter, chain = waiter_of(task), list(chain_of(task))
+            if not is_suspended(task):
+                return None
+            if waiter_of(task) is waiter:
+                break
+        else:
+            return None
         name, node, state = self._name(task), self._rows.node(chain), state_of(waiter, chain)
         if last is not None and self._is(last, name, node, state):
             self._rows.weights[last[1]] += elapsed
