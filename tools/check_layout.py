@@ -155,7 +155,7 @@ PARTS = {
         "_build",
         "_version",
     ),
-    "export": ("export", "export.*"),
+    "export": ("export", "export.*", "reading", "reading.*"),  # formats, both ways
     "sampler": ("_backend", "_fallback", "_fallback_*"),
     "session": ("_session", "_loading", "_threads", "_scoped", "_unwinding", "_qualnames", "_tasks", "_task_r*"),
     "symbols": ("_symbols", "_symbols.*"),

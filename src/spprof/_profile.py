@@ -54,15 +54,25 @@ class Profile(BaseProfile):
         return SampleSequence(self, range(self.sample_count))
 
     @classmethod
-    def load(cls, path: PathLike) -> Profile:
-        """The profile that a ``.spprof`` file holds: everything as it was when it was saved.
+    def load(
+        cls, path: PathLike, *, unit: str | None = None, mode: str | None = None, interval_ms: float | None = None
+    ) -> Profile:
+        """The profile in a file: of a ``.spprof`` file everything as it was when it was saved.
+
+        Files of pprof and speedscope and collapsed stacks can be read as well, also other profilers'; what they have no
+        place for is missing then (see docs/formats.md). What such a file does not say:
+
+        unit: of collapsed stacks and of speedscope's unit "none": "ns", "us", "ms", "s" or "samples". None: nanoseconds
+            if spprof has written the stacks, else samples.
+        mode: what weights measure, "cpu", "wall" or "gil"; None: CPU time.
+        interval_ms: what a sample stands for, if only their number is known; None: 10.
 
         Raises OSError if the file can't be read, `ProfileFileError` (a ValueError) if it is damaged, cut off, by a much
         later version of spprof, or something else; what could be saved of it is the error's attribute ``partial``.
         """
-        from .export.spprof import load
+        from .reading import load
 
-        return load(path)
+        return load(path, unit=unit, mode=mode, interval_ms=interval_ms)
 
     def tasks(self) -> list[TaskSummary]:
         """The tasks of asyncio, those that run the same function together: how long they waited, and for what.

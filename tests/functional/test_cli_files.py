@@ -102,6 +102,25 @@ def test_what_can_not_be_read_is_one_line(command: list[str], saved: Path, tmp_p
     assert not out or out[0].exists()
 
 
+def test_files_of_other_formats(saved: Path, tmp_path: Path) -> None:
+    profile = Profile.load(saved)
+    assert spprof("convert", saved, tmp_path / "a.pb.gz", tmp_path / "a.collapsed", tmp_path / "a.json").returncode == 0
+    for name in ("a.pb.gz", "a.collapsed", "a.json"):
+        result = spprof("report", "--json", tmp_path / name)
+        document = json.loads(result.stdout)
+        assert document["time_ns"] == profile.cpu_time_ns and result.stderr == ""
+        hottest = profile.functions()[0]
+        assert document["functions"][0]["self_ns"] == hottest.self_ns, name
+    text = spprof("report", tmp_path / "a.pb.gz").stdout
+    assert "source   a file of another format" in text and "own cost" not in text
+    (tmp_path / "py-spy.txt").write_text("main (a.py:3);work (a.py:7) 30\n")
+    assert spprof("convert", "--interval-ms", "2", tmp_path / "py-spy.txt", tmp_path / "b.spprof").returncode == 0
+    converted = Profile.load(tmp_path / "b.spprof")
+    assert (converted.sample_count, converted.cpu_time_ns) == (30, 60_000_000)
+    result = spprof("convert", "--interval-ms", "0", tmp_path / "py-spy.txt", tmp_path / "c.svg")
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1) and "--interval-ms must be" in result.stderr
+
+
 def test_bad_requests(saved: Path, tmp_path: Path) -> None:
     for arguments, message in (
         (["convert", saved], "required: OUT"),

@@ -153,6 +153,9 @@ def _facts(profile: Profile, whole: int, costs: Costs | None) -> Iterator[tuple[
     if profile.mode == "wall" and stats.outside_reader:
         yield "waiting", _waiting(profile, whole)
     yield "loss", _loss(profile, whole)
+    if not stats.tick_source:
+        yield "source", "a file of another format, which does not have what spprof knows of its own sampling"
+        return
     yield "tick", f"{stats.tick_source}, {profile.interval_ms:g} ms: {stats.tick_reason}"
     yield (
         "own cost",

@@ -1,4 +1,4 @@
-"""`spprof convert`: a profile that was saved as .spprof, in another format."""
+"""`spprof convert`: a profile that was saved, in another format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from spprof.cli import _output
 from spprof.cli._arguments import Parser
-from spprof.cli._files import read
+from spprof.cli._files import add_options, read
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,19 +18,21 @@ def main(argv: Sequence[str]) -> int:
 
     parser = Parser(
         prog="spprof convert",
-        usage="spprof convert [--format F] [--damaged] IN.spprof OUT [OUT ...]",
-        description="Write a profile that was saved as .spprof in other formats.\n\nformats by ending:\n  "
+        usage="spprof convert [--format F] [--damaged] [--unit U] [--mode M] [--interval-ms N] IN OUT [OUT ...]",
+        description="Write a profile that was saved in other formats. IN is a .spprof file, or one of pprof, speedscope or "
+        "collapsed stacks,\nalso another profiler's; what IN has no place for is missing in OUT.\n\nformats of OUT by ending:\n  "
         + known_formats().replace("; ", "\n  "),
-        epilog="example:\n  spprof convert profile.spprof profile.pb.gz profile.svg\n",
+        epilog="examples:\n  spprof convert profile.spprof profile.pb.gz profile.svg\n"
+        "  spprof convert --interval-ms 10 py-spy.txt py-spy.firefox.json.gz\n",
     )
-    parser.add_argument("source", metavar="IN", help="the file, as `spprof run -o FILE.spprof` saves it")
+    parser.add_argument("source", metavar="IN", help="the file to read; its contents say the format")
     parser.add_argument("targets", metavar="OUT", nargs="+", help="the files to write; their endings say the formats")
     parser.add_argument("--format", metavar="F", choices=list(FORMATS), help="the format, whatever the endings")
-    parser.add_argument("--damaged", action="store_true", help="of a damaged file, convert what can be read")
+    add_options(parser)
     options = parser.parse_args(argv)
     try:
         outputs, _ = _output.choose(options.targets, options.format, "command", "")
-        profile = read(options.source, damaged=options.damaged, command="convert")
+        profile = read(options.source, options, "convert")
         for output in outputs:
             try:
                 save(profile, output.path, output.format)

@@ -1,4 +1,4 @@
-"""`spprof report`: what is in a profile that was saved as .spprof, on the terminal or for programs."""
+"""`spprof report`: what is in a profile that was saved, on the terminal or for programs."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from spprof.cli import _output
 from spprof.cli._arguments import Parser
-from spprof.cli._files import read, write_lines
+from spprof.cli._files import add_options, read, write_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,18 +22,19 @@ def main(argv: Sequence[str]) -> int:
     """Run the command; the exit code."""
     parser = Parser(
         prog="spprof report",
-        usage="spprof report [--json | --markdown] [--damaged] FILE.spprof",
-        description="Show what is in a profile that was saved as .spprof: hot functions, threads, tasks, losses, costs.",
+        usage="spprof report [--json | --markdown] [--damaged] [--unit U] [--mode M] [--interval-ms N] FILE",
+        description="Show what is in a profile that was saved: hot functions, threads, tasks, losses, costs. FILE is a .spprof "
+        "file, or one of\npprof, speedscope or collapsed stacks, also another profiler's.",
         epilog="examples:\n  spprof report profile.spprof\n  spprof report --json profile.spprof | jq .functions[0]\n",
     )
-    parser.add_argument("source", metavar="FILE", help="the file, as `spprof run -o FILE.spprof` saves it")
+    parser.add_argument("source", metavar="FILE", help="the file; its contents say the format")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--json", action="store_true", help="everything but the samples, as one JSON object")
     kind.add_argument("--markdown", action="store_true", help="a summary in Markdown")
-    parser.add_argument("--damaged", action="store_true", help="of a damaged file, show what can be read")
+    add_options(parser)
     options = parser.parse_args(argv)
     try:
-        profile = read(options.source, damaged=options.damaged, command="report")
+        profile = read(options.source, options, "report")
     except _output.RequestError as error:
         parser.error(str(error))
     if options.json:

@@ -22,10 +22,11 @@ SIGNATURE = b"\x89SPP\r\n\x1a\n"
 END = b"END "
 _HEAD = struct.Struct("<4sQ")
 _CRC = struct.Struct("<I")
-#: A chunk of JSON is at most this long when it is inflated.
-_MOST_JSON = 1 << 30
 #: What is compressed as a whole is at most this long.
-_MOST_UNPACKED = 1 << 32
+_MOST_UNPACKED = 1 << 30
+#: A chunk of JSON is at most this long when it is inflated, and this many times as long as the file's part: real ones
+#: are three to thirty times as long. A small file that is made to fill memory can't.
+_MOST_JSON, _MOST_JSON_TIMES, _SOME_JSON = 1 << 30, 100, 1 << 20
 
 
 def chunk(kind: bytes, data: bytes) -> bytes:
@@ -43,7 +44,7 @@ def json_of(data: bytes) -> Any:
     """What such a chunk holds. Raises ValueError."""
     inflate = zlib.decompressobj()
     try:
-        text = inflate.decompress(data, _MOST_JSON)
+        text = inflate.decompress(data, min(_MOST_JSON, _SOME_JSON + _MOST_JSON_TIMES * len(data)))
     except zlib.error as error:
         raise ValueError(str(error)) from None
     if not inflate.eof:
@@ -55,14 +56,22 @@ def json_of(data: bytes) -> Any:
 
 
 def opened(data: bytes) -> bytes:
-    """The contents of a file that may have been compressed by gzip. Raises ProfileFileError."""
+    """The contents of a file that may have been compressed by gzip. Raises ProfileFileError.
+
+    Of a `.spprof` file that was cut off, what there is: its chunks tell what they are worth.
+    """
     if data[:2] != b"\x1f\x8b":
         return data
     inflate = zlib.decompressobj(31)
     try:
-        return inflate.decompress(data, _MOST_UNPACKED)
+        contents = inflate.decompress(data, _MOST_UNPACKED)
     except zlib.error as error:
         raise ProfileFileError(f"it is compressed by gzip, and damaged ({error})") from None
+    if inflate.unconsumed_tail:
+        raise ProfileFileError(f"it is compressed by gzip, and longer than {_MOST_UNPACKED >> 20} MiB when it is not")
+    if not inflate.eof and not contents.startswith(SIGNATURE):
+        raise ProfileFileError("it is compressed by gzip, and cut off")
+    return contents
 
 
 def chunks(data: bytes) -> Iterator[tuple[bytes, bytes | None]]:

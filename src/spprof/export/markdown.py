@@ -25,9 +25,14 @@ def render(profile: BaseProfile) -> Iterator[str]:
     yield f"# Profile of {_code(profile.program or 'python')}\n\n"
     yield (
         f"{MEASURES[profile.mode]}, every {profile.interval_ms:g} ms: {_s(whole)} s in all threads, {samples:,} samples, "
-        f"{_s(profile._facts.duration_ns)} s elapsed, {_s(profile.cpu_time_ns)} s of CPU. Python {profile.python_version}, "
-        f"{_escaped(profile.platform)}, {profile.start_time:%Y-%m-%d %H:%M:%S} UTC.\n\n"
+        f"{_s(profile._facts.duration_ns)} s elapsed, {_s(profile.cpu_time_ns)} s of CPU."
     )
+    if profile.python_version:  # a file of another format may not say it
+        yield (
+            f" Python {_escaped(profile.python_version)}, {_escaped(profile.platform)}, "
+            f"{profile.start_time:%Y-%m-%d %H:%M:%S} UTC."
+        )
+    yield "\n\n"
     amounts = {
         "dropped": sum([thread.dropped_ns for thread in profile.threads]),
         "unsampled": sum([thread.unsampled_ns for thread in profile.threads]),

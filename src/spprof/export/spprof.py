@@ -12,7 +12,6 @@ Chunks of other types are skipped: a later version may add some without becoming
 
 from __future__ import annotations
 
-import os
 import struct
 from array import array
 
@@ -25,7 +24,7 @@ from .._stats import Stats
 from .._tree import StackTree
 from .._version import __version__
 from ._columns import packed, unpacked
-from ._container import END, SIGNATURE, chunk, chunks, json_chunk, json_of, opened
+from ._container import END, SIGNATURE, chunk, chunks, json_chunk, json_of
 from ._samples import with_samples
 
 TYPE_CHECKING = False
@@ -33,10 +32,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Any
 
-    from .._base import BaseProfile, PathLike
+    from .._base import BaseProfile
 
 VERSION = 1
 ROWS_A_CHUNK = 65536
+# Columns of equal numbers deflate to nothing, those of real profiles do not: more than this is a file made to fill memory.
+_SOME_ROWS, _SOME_NODES, _NODES_A_BYTE = 4_000_000, 1_000_000, 64
 _COUNT = struct.Struct("<I")
 _PLAIN_FACTS = (
     "cpu_time_ns", "duration_ns", "interval_ns", "mode", "platform", "program", "python_version", "start_time",
@@ -79,16 +80,9 @@ def render(profile: BaseProfile) -> Iterator[bytes]:
     yield chunk(END, _COUNT.pack(count))
 
 
-def load(path: PathLike) -> Profile:
-    """The profile that a file holds; see `Profile.load`."""
-    with open(path, "rb") as file:
-        data = file.read()
-    try:
-        return _Reader().read(opened(data))
-    except ProfileFileError as error:
-        told = ProfileFileError(f"{os.fsdecode(path)}: {error}")
-        told.partial = error.partial
-        raise told from None
+def read(data: bytes) -> Profile:
+    """The profile that a whole file holds. Raises ProfileFileError."""
+    return _Reader().read(data)
 
 
 def _frames_document(frames: tuple[Frame, ...]) -> dict[str, Any]:
@@ -112,8 +106,10 @@ class _Reader:
         self.frame_of: array[int] | None = None
         self.columns: dict[str, array[int]] = {}
         self.wrong = ""
+        self.size = 0
 
     def read(self, data: bytes) -> Profile:
+        self.size = len(data)
         steps = {b"META": self._meta, b"FRMS": self._frames, b"TREE": self._tree, b"ROWS": self._rows}
         first = True
         ended = None
@@ -201,6 +197,8 @@ class _Reader:
 
     def _tree(self, body: bytes) -> None:
         (count,) = _COUNT.unpack_from(body)
+        if count > max(_SOME_NODES, _NODES_A_BYTE * len(body)):
+            raise ValueError("length")
         distances, at = unpacked(body, _COUNT.size, count, "I")
         frame_of, at = unpacked(body, at, count, "I")
         if at != len(body):
@@ -214,7 +212,7 @@ class _Reader:
         if self.meta is None or self.parents is None:
             raise ValueError("what it belongs to is missing")
         (count,) = _COUNT.unpack_from(body)
-        if count > ROWS_A_CHUNK:
+        if count > ROWS_A_CHUNK or len(self.columns["times"]) + count > max(_SOME_ROWS, self.size):
             raise ValueError("length")
         at = _COUNT.size
         part: dict[str, array[int]] = {}
