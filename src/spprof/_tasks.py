@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 SHARE = 0.01
 BURST_NS = 50_000_000
 #: At most between two looks whether the program uses asyncio by now.
-IDLE_S = 0.25
+IDLE_S = 0.1
 #: More tasks are not looked at once more when it ends: that would be felt.
 MOST_AT_THE_END = 5000
 #: The loop may get the GIL, or need none, in the middle of a look: of tasks that go on while they are read.
@@ -80,17 +80,18 @@ class TaskSampler:
 
     def _look_at_intervals(self) -> None:
         # No name here may refer to a task or a loop: they would live as long as the session.
-        self._meet_all()
+        found = self._meet_all()
         before = time.monotonic_ns()
         shortest = pause = empty = self._interval_ns / 1e9
         while not self._ended.wait(pause):
             if "asyncio" not in sys.modules:
                 before = time.monotonic_ns()
-                pause = IDLE_S
+                found, pause = False, IDLE_S
                 continue
             used = time.thread_time_ns()
             now = time.monotonic_ns()
-            found = self._look(now - self._start, now - before)
+            # If there were none before, they came at some time since: in the middle of it, on the average.
+            found = self._look(now - self._start, (now - before) // (1 if found else 2))
             before = now
             self._used_ns += time.thread_time_ns() - used
             # When all that was used so far, but for what is free at the start, is a hundredth of all that has passed.
@@ -100,12 +101,16 @@ class TaskSampler:
             pause = max(empty, allowed / 1e9)
         if len(self._last) <= MOST_AT_THE_END:
             now = time.monotonic_ns()
-            self._look(now - self._start, now - before)
+            self._look(now - self._start, (now - before) // (1 if found else 2))
 
-    def _meet_all(self) -> None:
+    def _meet_all(self) -> bool:
+        """Makes the tasks known that are there at the start; whether there are any."""
+        found = False
         for _, tasks in tasks_by_loop():
             for task in tasks:
+                found = True
                 self._meet(task)
+        return found
 
     def _look(self, now: int, elapsed: int) -> bool:
         """One look; whether there was any task."""

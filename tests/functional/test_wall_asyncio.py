@@ -138,24 +138,37 @@ tell([off, cpu, report(block.profile), report(decorated.last_profile), sorted(re
 
 
 def test_many_tasks_cost_little_and_none_is_left_out() -> None:
-    """A thousand tasks: the looks get rarer, the sums stay right."""
+    """A thousand tasks: the looks get rarer, as the machine is slower; the sums stay right."""
     told = in_child(
         """
 import asyncio
-async def request(n): await asyncio.sleep(2)
-async def main(): await asyncio.gather(*[request(n) for n in range(1000)])
+from spprof import _session
+async def request(event): await event.wait()
+async def main():
+    event = asyncio.Event()
+    begin = time.monotonic_ns()
+    tasks = [asyncio.get_running_loop().create_task(request(event)) for _ in range(1000)]
+    await asyncio.sleep(1)
+    weights = _session._current.tasks._rows.weights
+    before = sum(weights)
+    while sum(weights) == before:  # until the next look, however long that takes here
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.1)  # all of it
+    elapsed = time.monotonic_ns() - begin
+    event.set()
+    await asyncio.gather(*tasks)
+    return elapsed
 spprof.start(interval_ms=1, mode="wall")
-begin = time.monotonic_ns()
-asyncio.run(main())
-elapsed = time.monotonic_ns() - begin
+elapsed = asyncio.run(main())
 profile = spprof.stop()
-waits = [s for s in profile.samples if s.frames[-1].is_suspended]
+waits = [s for s in profile.samples if s.frames[-1].is_suspended and s.frames[0].function_name == "request"]
 tell([elapsed, sum(s.weight_ns for s in waits), len(waits), len({s.task for s in waits})])
 """
     )
     elapsed, weight, rows, tasks = told
-    assert tasks >= 1000 and rows < 8000  # a wait is a row, however often it was looked at
-    assert 0.7 * 1000 * 2e9 < weight < 1.1 * 1000 * elapsed
+    assert tasks == 1000 and rows < 8000  # a wait is a row, however often it was looked at
+    # Not in it: what came before the first look, and after the last.
+    assert 0.75 * 1000 * elapsed < weight < 1.1 * 1000 * elapsed
 
 
 def test_the_memory_limit_holds_and_what_is_lost_is_told() -> None:
@@ -381,7 +394,12 @@ tell([[[t.function_name, t.filename, t.firstlineno, len(t.names), t.waiting_ns, 
 @pytest.mark.parametrize("switch", [[], ["--no-asyncio"]])
 def test_from_the_command_line(tmp_path: Path, switch: list[str]) -> None:
     (tmp_path / "waiter.py").write_text(
-        "import asyncio\nasync def chore():\n    await asyncio.sleep(0.5)\nasyncio.run(chore())\n"
+        "import asyncio, time\n"
+        "async def chore():\n"
+        "    begin = time.monotonic()\n"
+        "    await asyncio.sleep(0.5)\n"
+        "    print(time.monotonic() - begin)\n"
+        "asyncio.run(chore())\n"
     )
     command = ["run", "--mode", "wall", "--interval-ms", "5", *switch, "-o", "out.speedscope.json", "-m", "waiter"]
     result = spprof(*command, cwd=tmp_path)
@@ -398,11 +416,13 @@ def test_from_the_command_line(tmp_path: Path, switch: list[str]) -> None:
     if switch:
         assert waits == [] and "(tasks)" not in "".join(stacks)
     else:
-        assert len(waits) == 1 and 0.4e9 < waits[0] < 0.6e9, stacks
+        # It came at an unknown moment between two looks, at most 0.1 s apart; on a busy machine a little more.
+        true = float(result.stdout)
+        assert len(waits) == 1 and abs(waits[0] / 1e9 - true) < 0.1, (true, stacks)
     # Both clocks are there: what is cut off at runpy takes nothing else along.
     assert [name for name in stacks if "CPU time" in name], list(stacks)
     assert ("asyncio tasks" in result.stderr) == (not switch)
     if not switch:
         (row,) = [text for text in result.stderr.splitlines() if " chore " in text and "sleep at" in text]
-        assert row.endswith("sleep at waiter.py:3") and 0.4 < float(row.split()[0]) < 0.7
+        assert row.endswith("sleep at waiter.py:4") and abs(float(row.split()[0]) - true) < 0.11
     assert not any("_run_module_as_main>_run_code>" in stack for entry in stacks.values() for stack in entry)
