@@ -5,6 +5,7 @@
  * (tests/unit/test_handler_symbols.py, tests/crash/test_stacks.py). */
 #include "cpython/frames.h"
 #include "cpython/threadstate.h"
+#include "native/unwind.h"
 #include "os/clock.h"
 #include "os/memory.h"
 #include "os/threads.h"
@@ -68,12 +69,54 @@ static uint32_t walk(struct sp_session *s, struct sp_slot *slot, uintptr_t stack
         return put_mark(slot, SP_MARK_SUBINTERPRETER);
     }
     uintptr_t coroutine = 0;
-    int n = sp_walk(ts, stack_pointer, sp_readable, slot->scratch, &coroutine);
+    struct sp_entries entries = {slot->scratch + SP_MAX_DEPTH + 1 + SP_MAX_NATIVE, 0};
+    bool native = s->settings.native != SP_NATIVE_OFF;
+    int n = sp_walk(ts, stack_pointer, sp_readable, slot->scratch, &coroutine, native ? &entries : NULL);
     head->coroutine = coroutine;
+    head->n_entries = entries.n;
     if (n < 0) {
         return 0;
     }
     return n > 0 ? (uint32_t)n : put_mark(slot, SP_MARK_NATIVE);
+}
+
+/* The stack that this thread is on, if it is its own; high is 0 where that is not known, and somebody was told to find out. */
+static struct sp_stack own_stack(struct sp_session *s, struct sp_slot *slot, uintptr_t stack_pointer)
+{
+    uintptr_t high = atomic_load_explicit(&slot->stack_high, memory_order_acquire);
+    uintptr_t low = atomic_load_explicit(&slot->stack_low, memory_order_relaxed);
+    if (high == 0 || (slot->stack_grows && low - stack_pointer < SP_STACK_GROWTH)) {
+        if (atomic_exchange(&slot->stack_asker, (uintptr_t)pthread_self()) == 0) {
+            atomic_fetch_add_explicit(&s->wake, 1, memory_order_relaxed);
+            sp_futex_wake(&s->wake);
+        }
+        return (struct sp_stack){0, 0};
+    }
+    return (struct sp_stack){low, high};
+}
+
+/* The frames of machine code, behind the head->n_frames Python frames of the scratch; the entries are moved behind them. False: it
+ * is not known yet where the thread's stack is. */
+static bool unwind(struct sp_session *s, struct sp_slot *slot, void *ucontext, bool last_chance, struct sp_raw_head *head)
+{
+    struct sp_raw_frame *entries = slot->scratch + SP_MAX_DEPTH + 1 + SP_MAX_NATIVE;
+    struct sp_registers r = {.sp = sp_ucontext_stack_pointer(ucontext)};
+    struct sp_stack stack = own_stack(s, slot, r.sp);
+    if (stack.high == 0 && !last_chance) {
+        return false;
+    }
+    struct sp_native_map *map = atomic_load_explicit(&s->codemap.current, memory_order_acquire);
+    enum sp_unwind_end end = SP_UNWIND_REFUSED;
+    sp_ucontext_frame(ucontext, &r.pc, &r.fp, &r.link);
+    head->n_native = sp_unwind(map, r, stack, slot->scratch + head->n_frames, SP_MAX_NATIVE, &end);
+    head->map = map->generation;
+    head->native_seen = 1 + (uint32_t)end;
+    head->stack_pointer = r.sp;
+    struct sp_raw_frame *to = slot->scratch + head->n_frames + head->n_native;
+    for (uint32_t i = 0; i < head->n_entries; i++) { /* to a lower place, or the same */
+        to[i] = entries[i];
+    }
+    return true;
 }
 
 static void push(struct sp_session *s, struct sp_slot *slot, struct sp_raw_head *head)
@@ -83,7 +126,7 @@ static void push(struct sp_session *s, struct sp_slot *slot, struct sp_raw_head 
     uint64_t unsent_samples = atomic_load_explicit(&slot->unsent_samples, memory_order_relaxed);
     head->lost_ticks = (uint32_t)(unsent_ticks > UINT32_MAX ? UINT32_MAX : unsent_ticks);
     head->lost_samples = (uint32_t)(unsent_samples > UINT32_MAX ? UINT32_MAX : unsent_samples);
-    uint32_t body = head->n_frames * (uint32_t)sizeof(struct sp_raw_frame);
+    uint32_t body = (head->n_frames + head->n_native + head->n_entries) * (uint32_t)sizeof(struct sp_raw_frame);
     head->bytes = (uint32_t)sizeof *head + body;
     head->wall_ns = atomic_exchange_explicit(&slot->due_ns, 0, memory_order_relaxed);
     if (!sp_ring_push(&slot->ring, head, sizeof *head, slot->scratch, body)) {
@@ -141,6 +184,10 @@ bool sp_capture(const struct sp_delivery *delivery)
                                   memory_order_relaxed);
     } else {
         head.n_frames = walk(s, slot, sp_ucontext_stack_pointer(delivery->ucontext), &head);
+        if (s->settings.native != SP_NATIVE_OFF && head.n_frames > 0
+            && !unwind(s, slot, delivery->ucontext, slot->retries == MOST_RETRIES, &head)) {
+            head.n_frames = 0;
+        }
         if (head.n_frames == 0 && slot->retries < MOST_RETRIES) {
             /* Again in a moment, with these ticks on top; nothing is thrown away where stacks are busy. */
             slot->carried_ticks = head.ticks;
@@ -151,6 +198,7 @@ bool sp_capture(const struct sp_delivery *delivery)
         if (head.n_frames == 0) {
             sp_counter_add(&slot->invalid, 1);
             head.n_frames = put_mark(slot, SP_MARK_INVALID);
+            head.n_entries = 0;
         }
         push(s, slot, &head);
     }

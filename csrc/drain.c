@@ -13,6 +13,9 @@
 /* The longest it waits while nobody is sampled: who fills half of a ring meanwhile wakes it. */
 #define IDLE_PERIOD_NS 160000000u
 
+/* How often it looks whether code was loaded or unloaded. */
+#define MAP_NS 50000000u
+
 /* The sampler is late when it is let in only after this time. A processor switches to it in 10 to 30 us. */
 #define LATE_NS 40000u
 
@@ -166,7 +169,12 @@ void sp_drain_slot(struct sp_session *s, struct sp_slot *slot)
         sp_ring_peek(&slot->ring, sizeof head, s->record, head.bytes - (uint32_t)sizeof head);
         sp_ring_consume(&slot->ring, head.bytes);
         sp_counter_add(&s->drained, 1);
-        sp_row_add(s, slot, &head, (const struct sp_raw_frame *)(const void *)s->record);
+        const struct sp_raw_frame *frames = (const struct sp_raw_frame *)(const void *)s->record;
+        if (head.native_seen != 0) {
+            head.n_frames = sp_merge(s, &head, frames);
+            frames = s->merged;
+        }
+        sp_row_add(s, slot, &head, frames);
     }
 }
 
@@ -177,6 +185,23 @@ void sp_drain_all(struct sp_session *s)
         if (atomic_load_explicit(&s->tids[i], memory_order_relaxed) != 0) {
             sp_drain_slot(s, sp_slot_at(s, i));
         }
+    }
+}
+
+/* Code that was loaded or unloaded, and stacks that threads want to know of. With lock held. */
+static void keep_native(struct sp_session *s, uint64_t now_ns)
+{
+    sp_stacks_look_up(s);
+    if (now_ns - s->mapped_ns < MAP_NS) {
+        return;
+    }
+    s->mapped_ns = now_ns;
+    if (s->codemap.retired != NULL && sp_signal_quiet()) {
+        sp_drain_all(s); /* whoever used that map has told what it saw */
+        sp_codemap_sweep(&s->codemap);
+    }
+    if (sp_codemap_stale(&s->codemap)) {
+        sp_codemap_refresh(&s->codemap);
     }
 }
 
@@ -198,6 +223,14 @@ static void *drain_main(void *arg)
             if (scan && s->scan > 0 && !atomic_load(&s->stop_threads)) {
                 sp_slots_scan(s, false);
                 scanned_ns = sp_now_ns();
+            }
+            pthread_mutex_unlock(&s->lock);
+        }
+        if (s->settings.native != SP_NATIVE_OFF) {
+            period_ns = period_ns < MAP_NS ? period_ns : MAP_NS;
+            pthread_mutex_lock(&s->lock);
+            if (!atomic_load(&s->stop_threads)) {
+                keep_native(s, sp_now_ns());
             }
             pthread_mutex_unlock(&s->lock);
         }

@@ -250,6 +250,9 @@ void sp_stats_take(struct sp_session *s, bool active, struct sp_stats *out)
     out->threads_live = active ? s->live : s->threads_live;
     out->missed_threads = s->missed_threads;
     out->looks = s->looks;
+    out->native_walks = s->native_walks;
+    out->native_cut = s->native_cut;
+    out->native_disagreements = s->native_disagreements;
     out->outside_reads = s->outside_reads;
     out->outside_retries = s->outside_retries;
     out->outside_given_up = s->outside_given_up;

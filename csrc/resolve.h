@@ -40,6 +40,7 @@ struct sp_stats {
     uint64_t drain_cpu_ns, sampler_cpu_ns;
     uint64_t foreign_signals;
     uint64_t threads_seen, threads_live, missed_threads;
+    uint64_t native_walks, native_cut, native_disagreements;
     uint64_t looks, outside_reads, outside_retries, outside_given_up, contended_ns;
     enum sp_mode mode;
     const char *copy_way;

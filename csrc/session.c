@@ -9,6 +9,7 @@
 
 #include "core/err.h"
 #include "cpython/codeobject.h"
+#include "cpython/evaluation.h"
 #include "cpython/gil.h"
 #include "cpython/selfcheck.h"
 #include "os/clock.h"
@@ -66,7 +67,10 @@ static void session_free(struct sp_session *s)
     sp_array_free(&s->budget, &s->rows.walls, sizeof(uint64_t));
     sp_array_free(&s->budget, &s->rows.states, sizeof(uint8_t));
     sp_array_free(&s->budget, &s->rows.coroutines, sizeof(uint64_t));
+    sp_codemap_free(&s->codemap);
+    sp_copier_close(&s->copier);
     free(s->record);
+    free(s->merged);
     pthread_mutex_destroy(&s->lock);
     pthread_mutex_destroy(&s->arm_lock);
     free(s);
@@ -260,8 +264,13 @@ static struct sp_session *session_new(const struct sp_settings *settings)
     s->starter_tid = sp_gettid();
     s->copy_way = "none";
     sp_gil_extent(s->interpreter, &s->gil_address, &s->gil_bytes);
-    s->record = malloc(SP_RAW_MAX_BYTES);
-    if (s->record == NULL || !sp_budget_take(&s->budget, sizeof *s + SP_RAW_MAX_BYTES)
+    s->copier = (struct sp_copier){.way = SP_COPY_NONE, .in = -1, .out = -1};
+    bool native = settings->native != SP_NATIVE_OFF;
+    size_t frames_bytes = sp_raw_max_frames(native) * sizeof(struct sp_raw_frame);
+    s->record = malloc(frames_bytes);
+    s->merged = native ? malloc(frames_bytes) : NULL;
+    if (s->record == NULL || (native && s->merged == NULL)
+        || !sp_budget_take(&s->budget, sizeof *s + (native ? 2 : 1) * frames_bytes)
         || sp_tree_init(&s->tree, &s->budget) != SP_OK) {
         session_free(s);
         return NULL;
@@ -271,9 +280,28 @@ static struct sp_session *session_new(const struct sp_settings *settings)
     return s;
 }
 
+static bool copy_memory(void *ctx, void *to, uintptr_t from, size_t bytes)
+{
+    return sp_copy(ctx, to, from, bytes);
+}
+
+/* SP_OK, or why frames of machine code can't be had. */
+static int start_native(struct sp_session *s, char *text, size_t text_size)
+{
+    sp_copier_open(&s->copier);
+    if (s->copier.way == SP_COPY_NONE) {
+        snprintf(text, text_size, "no way to read its own code safely (%s)", strerror(s->copier.refused));
+        return SP_ERR_SYSTEM;
+    }
+    return sp_codemap_init(&s->codemap, &s->budget, copy_memory, &s->copier, sp_evaluation_loop());
+}
+
 static int start_locked(struct sp_session *s, char *text, size_t text_size)
 {
     int err = sp_choose_source(s, text, text_size);
+    if (err == SP_OK && s->settings.native != SP_NATIVE_OFF) {
+        err = start_native(s, text, text_size);
+    }
     if (err != SP_OK) {
         return err;
     }

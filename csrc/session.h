@@ -18,12 +18,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "codemap.h"
 #include "core/budget.h"
 #include "core/limits.h"
 #include "core/ring.h"
 #include "core/sample.h"
 #include "core/stacktree.h"
 #include "core/weights.h"
+#include "os/copy.h"
 #include "os/tick.h"
 
 /* One writer, its own thread's handler; anybody may read. */
@@ -57,6 +59,11 @@ struct sp_slot {
     uint32_t carried_ticks; /* of walks put off */
     uint32_t retries;
     bool retry_is_extra; /* the next tick was ordered by a retry: it stands for no time */
+
+    /* frames of machine code: the thread's stack; high is 0 until it is known. */
+    _Atomic uintptr_t stack_low, stack_high;
+    _Atomic uintptr_t stack_asker; /* its pthread_t, if it wants to know; 0 when that was looked up */
+    bool stack_grows;              /* the main thread's: low is not final */
 
     /* elapsed time (wall.c): what the sampler thread leaves for the handler */
     _Atomic uint64_t due_ns;         /* that the next sample stands for */
@@ -117,7 +124,23 @@ enum sp_mode {
     SP_MODE_GIL,  /* elapsed time of the thread that holds the GIL */
 };
 
+/* Frames of machine code. */
+enum sp_native {
+    SP_NATIVE_OFF,
+    SP_NATIVE_FOLDED, /* without the interpreter's own between Python frames */
+    SP_NATIVE_ALL,
+};
+
+/* The code of the evaluation loop, where its place on the stack can't be told otherwise (before 3.11). */
+#define SP_EVAL_RANGES 16
+struct sp_eval_range {
+    uintptr_t start, end;
+};
+
 struct sp_settings {
+    enum sp_native native;
+    struct sp_eval_range eval[SP_EVAL_RANGES];
+    uint32_t n_eval;
     enum sp_mode mode;
     bool may_fall_back; /* to elapsed time, where no source ticks in CPU time */
     uint64_t interval_ns;
@@ -158,6 +181,13 @@ struct sp_session {
     int copy_refused;      /* errno of the better way */
     uint8_t *record;       /* the drain's copy of one raw record */
 
+    /* frames of machine code; under lock but for the map that handlers read */
+    struct sp_codemap codemap;
+    struct sp_copier copier;
+    struct sp_raw_frame *merged; /* one stack, of both kinds */
+    uint64_t native_walks, native_cut, native_disagreements,
+        mapped_ns; /* records; those not whole; those that don't fit; last look */
+
     uint64_t start_ns, stop_ns;
     double start_time; /* s since the epoch */
     uint64_t process_cpu_start_ns, process_cpu_stop_ns;
@@ -193,6 +223,9 @@ struct sp_session {
 
     struct sp_session *next_orphan;
 };
+
+/* How far below its known end the main thread's stack may have grown. */
+#define SP_STACK_GROWTH ((uintptr_t)64 << 20)
 
 /* The session that handlers may use, or NULL. */
 extern _Atomic(struct sp_session *) sp_active;
@@ -255,6 +288,15 @@ void sp_thread_set_name(struct sp_session *s, pid_t tid, const char *name);
 /* 0 or -errno; `text` says what the source can do, or why it can't be had. Context: any thread, no lock. */
 int sp_source_usable(enum sp_tick_source source, char *text, size_t size);
 int sp_choose_source(struct sp_session *s, char *text, size_t text_size);
+
+/* ---- stacks.c: where threads have their stacks. With lock held. */
+/* Of a new slot: at once if it can be told without asking the thread. */
+void sp_stack_note(struct sp_slot *slot);
+/* Of those whose handler asked. */
+void sp_stacks_look_up(struct sp_session *s);
+
+/* ---- merge.c. With lock held: the stack of a record with frames of both kinds; the number of frames in s->merged. */
+uint32_t sp_merge(struct sp_session *s, const struct sp_raw_head *head, const struct sp_raw_frame *frames);
 
 /* ---- wall.c. Context: the sampler thread. */
 struct sp_wall;

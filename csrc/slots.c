@@ -10,21 +10,27 @@
 #include "os/threads.h"
 #include "session.h"
 
-#define SCRATCH_BYTES ((SP_MAX_DEPTH + 1) * sizeof(struct sp_raw_frame))
-
 /* What a ring should hold: this long, at this many bytes a sample (about 100 frames). */
 #define RING_NS 80000000u
 #define RING_SAMPLE_BYTES 1600u
 
+static size_t scratch_bytes(const struct sp_session *s)
+{
+    size_t bytes = sp_raw_max_frames(s->settings.native != SP_NATIVE_OFF) * sizeof(struct sp_raw_frame);
+    return (bytes + 63) / 64 * 64;
+}
+
 static uint32_t ring_bytes(const struct sp_session *s)
 {
-    uint64_t want = (uint64_t)RING_NS / s->settings.interval_ns * RING_SAMPLE_BYTES;
-    uint32_t bytes = SP_RING_MIN_BYTES * 2;
+    uint32_t factor = s->settings.native != SP_NATIVE_OFF ? SP_RING_NATIVE_FACTOR : 1;
+    uint32_t least = SP_RING_MIN_BYTES * factor;
+    uint64_t want = (uint64_t)RING_NS / s->settings.interval_ns * RING_SAMPLE_BYTES * factor;
+    uint32_t bytes = least * 2;
     while (bytes < want && bytes < SP_RING_MAX_BYTES) {
         bytes *= 2;
     }
     /* Rings may take half of the budget: with many threads they get smaller, down to one deep stack. */
-    while (bytes > SP_RING_MIN_BYTES && (uint64_t)bytes * (s->live + 1) > s->budget.limit / 2) {
+    while (bytes > least && (uint64_t)bytes * (s->live + 1) > s->budget.limit / 2) {
         bytes /= 2;
     }
     return bytes;
@@ -48,7 +54,7 @@ static void take_pages(struct sp_session *s, struct sp_slot *slot)
         give_pages(s, slot);
     }
     if (slot->pages == NULL) {
-        size_t bytes = (SCRATCH_BYTES + 63) / 64 * 64 + ring;
+        size_t bytes = scratch_bytes(s) + ring;
         if (atomic_load(&s->budget.used) + bytes > s->budget.limit / 4 * 3 || !sp_budget_take(&s->budget, bytes)) {
             sp_ring_init(&slot->ring, NULL, 0);
             return;
@@ -160,6 +166,9 @@ int sp_slot_open(struct sp_session *s, pid_t tid, bool born)
     thread->last_row = SP_NO_ID;
     thread->cpu_start_ns = born ? 0 : cpu_ns;
     sp_thread_comm(tid, thread->comm);
+    if (s->settings.native != SP_NATIVE_OFF) {
+        sp_stack_note(slot);
+    }
     sp_windows_start(&thread->windows, now_ns, thread->cpu_start_ns);
 
     /* Armed last: from here on the thread's handler uses the slot. */

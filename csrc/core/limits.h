@@ -8,6 +8,7 @@
 #define SP_MAX_WALK 64
 #define SP_RING_MIN_BYTES 1024u
 #define SP_RING_MAX_BYTES 4096u
+#define SP_RING_NATIVE_FACTOR 2u
 #define SP_TABLE_START 2u
 #define SP_SLOTS_PER_SLAB 2u
 #define SP_WINDOW_TICKS 4u
@@ -21,6 +22,8 @@
 #define SP_MAX_WALK 20000
 #define SP_RING_MIN_BYTES (32u * 1024u)
 #define SP_RING_MAX_BYTES (1024u * 1024u)
+/* Records are longer with frames of machine code, and so are rings. */
+#define SP_RING_NATIVE_FACTOR 4u
 #define SP_TABLE_START 256u
 #define SP_SLOTS_PER_SLAB 64u
 /* Ticks that a weighing window holds at least (see weights.h). */

@@ -17,7 +17,17 @@ struct sp_collector {
     /* The outermost coroutine of the innermost run of generators' frames that has a coroutine outermost: the one that a task
      * runs, if the stack is an event loop's. */
     uintptr_t coroutine, candidate;
+    struct sp_raw_frame *entries; /* room for SP_MAX_ENTRIES, or NULL: they are not asked for */
+    uint32_t n_entries;
 };
+
+/* The evaluation loop that runs the frames collected since the last one was entered; `inside`: a local variable of it. */
+static inline void sp_collect_entry(struct sp_collector *c, uintptr_t inside)
+{
+    if (c->entries != NULL && c->n_entries < SP_MAX_ENTRIES) {
+        c->entries[c->n_entries++] = (struct sp_raw_frame){inside, c->n, SP_FRAME_ENTRY};
+    }
+}
 
 /* Of each frame in turn, leaf first: the generator whose frame it is, 0 if none, and whether that is a coroutine. */
 static inline void sp_collect_generator(struct sp_collector *c, uintptr_t generator, bool is_coroutine)

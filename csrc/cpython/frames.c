@@ -5,8 +5,10 @@
 
 #if !SP_INTERPRETER_FRAMES
 
-int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out, uintptr_t *coroutine)
+int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out, uintptr_t *coroutine,
+            struct sp_entries *entries)
 {
+    (void)entries;
     /* Frame objects live on the heap, and each link is stored once, after what it points to is whole. */
     (void)stack_pointer;
     (void)readable;
@@ -39,6 +41,9 @@ struct walk {
     uintptr_t stack_pointer;
     bool (*readable)(uintptr_t);
     uintptr_t pages[PAGES_REMEMBERED]; /* found readable during this walk; index by page number */
+#if SP_CFRAMES
+    _PyCFrame *cframe; /* of the innermost evaluation loop whose entry has not been met */
+#endif
 };
 
 static bool page_readable(struct walk *w, uintptr_t address)
@@ -144,6 +149,24 @@ static bool is_frame(struct walk *w, sp_frame *f)
     return sp_frame_on_data_stack(f) ? data_stack : sp_frame_in_generator(f) && in_running_generator(w, f);
 }
 
+/* After the frame with which an evaluation loop was entered, or its shim. */
+static void collect_entry(struct walk *w, sp_frame *f, struct sp_collector *c)
+{
+#if SP_SHIM_FRAMES
+    if (sp_frame_shim(f) && !in_thread_state(w, f)) {
+        sp_collect_entry(c, (uintptr_t)f);
+    }
+#else
+    /* The loop has no frame of its own, but it has a _PyCFrame. */
+    if (c->entries != NULL && w->cframe != NULL && sp_frame_entry(f)) {
+        sp_collect_entry(c, (uintptr_t)w->cframe);
+        _PyCFrame *outer = w->cframe->previous;
+        bool solid = !in_thread_state(w, outer) && outer > w->cframe && can_read(w, outer, sizeof *outer);
+        w->cframe = solid ? outer : NULL;
+    }
+#endif
+}
+
 /* Walks from `f`. `entered_from`, where given, is what the innermost evaluation loop must have been entered from. */
 static int walk_from(struct walk *w, sp_frame *f, bool believed, sp_frame *const *entered_from, struct sp_collector *c)
 {
@@ -171,6 +194,7 @@ static int walk_from(struct walk *w, sp_frame *f, bool believed, sp_frame *const
                 sp_collect_generator(c, (uintptr_t)generator, generator != NULL && Py_TYPE(generator) == &PyCoro_Type);
             }
         }
+        collect_entry(w, f, c);
 #if SP_CFRAMES
         if (entered_from != NULL && sp_frame_entry(f)) {
             if (previous != *entered_from) {
@@ -207,17 +231,22 @@ static int walk(struct walk *w, struct sp_collector *c)
             return -1;
         }
         sp_frame *entered_from = outer->current_frame;
+        w->cframe = inner;
         return inner->current_frame == NULL ? -1 : walk_from(w, inner->current_frame, false, &entered_from, c);
     }
 #endif
     return walk_from(w, sp_frame_top(ts), !SP_CFRAMES, NULL, c);
 }
 
-int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out, uintptr_t *coroutine)
+int sp_walk(PyThreadState *ts, uintptr_t stack_pointer, bool (*readable)(uintptr_t), struct sp_raw_frame *out, uintptr_t *coroutine,
+            struct sp_entries *entries)
 {
-    struct walk w = {ts, stack_pointer, readable, {0}};
-    struct sp_collector c = {.out = out};
+    struct walk w = {.ts = ts, .stack_pointer = stack_pointer, .readable = readable};
+    struct sp_collector c = {.out = out, .entries = entries == NULL ? NULL : entries->frames};
     int n = walk(&w, &c);
+    if (entries != NULL) {
+        entries->n = c.n_entries;
+    }
     *coroutine = sp_collected_coroutine(&c);
     return n;
 }

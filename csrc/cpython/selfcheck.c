@@ -87,7 +87,7 @@ static const char *compare_stack(bool (*readable)(uintptr_t))
     }
     const char *wrong = NULL;
     uintptr_t coroutine;
-    int n = sp_walk(sp_own_thread_state(), (uintptr_t)&wrong, readable, walked, &coroutine);
+    int n = sp_walk(sp_own_thread_state(), (uintptr_t)&wrong, readable, walked, &coroutine, NULL);
     PyFrameObject *frame = PyEval_GetFrame();
     Py_XINCREF(frame);
     for (int i = 0; i < n && i < SP_MAX_DEPTH / 2; i++) {

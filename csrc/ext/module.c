@@ -78,17 +78,47 @@ static int parse_mode(const char *name, struct sp_settings *settings)
     return 0;
 }
 
+/* Frames of machine code: "off", "folded" or "all"; where the code of the evaluation loop is. */
+static int parse_native(const char *name, PyObject *loops, struct sp_settings *settings)
+{
+    if (strcmp(name, "off") == 0) {
+        return 0;
+    }
+    if (strcmp(name, "folded") != 0 && strcmp(name, "all") != 0) {
+        PyErr_Format(PyExc_ValueError, "unknown native '%s': expected off, folded or all", name);
+        return -1;
+    }
+    settings->native = strcmp(name, "all") == 0 ? SP_NATIVE_ALL : SP_NATIVE_FOLDED;
+    Py_ssize_t n = loops == NULL ? 0 : PyList_Size(loops);
+    for (Py_ssize_t i = 0; i < n && settings->n_eval < SP_EVAL_RANGES; i++) {
+        unsigned long long start, end;
+        PyObject *range = PyList_GetItem(loops, i);
+        if (range == NULL || !PyArg_ParseTuple(range, "KK", &start, &end)) {
+            return -1;
+        }
+        settings->eval[settings->n_eval++] = (struct sp_eval_range){(uintptr_t)start, (uintptr_t)end};
+    }
+    return 0;
+}
+
 static PyObject *native_start(PyObject *module, PyObject *args, PyObject *kwargs)
 {
-    static char *names[] = {"interval_ns", "memory_limit", "tick", "mode", "thread_names", NULL};
-    unsigned long long interval_ns, memory_limit;
-    const char *tick = "auto", *mode = "cpu";
-    PyObject *thread_names;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "$KKssO!:start", names, &interval_ns, &memory_limit, &tick, &mode, &PyDict_Type,
-                                     &thread_names)) {
+    static char *names[] = {"interval_ns", "memory_limit", "tick", "mode", "thread_names", "native", "evaluation_loops", NULL};
+    unsigned long long interval_ns = 0, memory_limit = 0;
+    const char *tick = "auto", *mode = "cpu", *native = "off";
+    PyObject *thread_names = NULL, *loops = NULL;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|$KKssO!sO!:start", names, &interval_ns, &memory_limit, &tick, &mode,
+                                     &PyDict_Type, &thread_names, &native, &PyList_Type, &loops)) {
+        return NULL;
+    }
+    if (thread_names == NULL) {
+        PyErr_SetString(PyExc_TypeError, "start() needs thread_names");
         return NULL;
     }
     struct sp_settings settings = {.interval_ns = interval_ns, .memory_limit = (size_t)memory_limit};
+    if (parse_native(native, loops, &settings) != 0) {
+        return NULL;
+    }
     if (parse_source(tick, &settings.source) != 0) {
         return NULL;
     }

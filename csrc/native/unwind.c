@@ -173,9 +173,9 @@ uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, str
         }
         uint64_t extent = (cfa - registers.sp) / WORD;
         out[n].offset = extent < SP_EXTENT_UNKNOWN ? (int32_t)extent : SP_EXTENT_UNKNOWN - 1;
-        n++;
+        n += rule->cfa == SP_CFA_PLT ? 0 : 1; /* a jump on the way to a function is no function */
         uintptr_t address, fp = 0;
-        if (!saved(&w, rule->address, rule->return_offset, cfa, n == 1 ? registers.link : 0, &address)) {
+        if (!saved(&w, rule->address, rule->return_offset, cfa, w.r.sp == registers.sp ? registers.link : 0, &address)) {
             *end = SP_UNWIND_REFUSED;
             break;
         }

@@ -18,6 +18,21 @@ static inline uintptr_t sp_ucontext_stack_pointer(void *ucontext)
 #endif
 }
 
+/* The rest that unwinding begins with; `link`: where a function returns to that has not stored it, 0 if calls store it. */
+static inline void sp_ucontext_frame(void *ucontext, uintptr_t *pc, uintptr_t *frame_pointer, uintptr_t *link)
+{
+    const ucontext_t *uc = ucontext;
+#if defined(__x86_64__)
+    *pc = (uintptr_t)uc->uc_mcontext.gregs[REG_RIP];
+    *frame_pointer = (uintptr_t)uc->uc_mcontext.gregs[REG_RBP];
+    *link = 0;
+#else
+    *pc = (uintptr_t)uc->uc_mcontext.pc;
+    *frame_pointer = (uintptr_t)uc->uc_mcontext.regs[29];
+    *link = (uintptr_t)uc->uc_mcontext.regs[30];
+#endif
+}
+
 /* The first argument of the system call that the thread is just coming back from, such as the address on which it waited;
  * 0 if it is not, or where the registers don't tell (aarch64: the result overwrites it). */
 static inline uintptr_t sp_ucontext_left_call(void *ucontext)
