@@ -61,7 +61,11 @@ INCLUDES = (
         ("c:*", "core/*", "native/*", "cpython/*", "os/*", "./*"),
         ("c:stdio.h", "c:stdlib.h", "cpython/access*"),
     ),
-    Row("ext/*", ("c:*", "python:*", "core/*", "cpython/*", "ext/*", "./*"), ("core/ring.h", "cpython/access*")),
+    Row(
+        "ext/*",
+        ("c:*", "python:*", "core/*", "native/*", "cpython/*", "ext/*", "./*"),
+        ("core/ring.h", "cpython/access*"),
+    ),
     # The life cycle owns locks, and C11's <threads.h> is missing where pthreads are not.
     Row("./*", ("c:*", "os:pthread.h", "core/*", "native/*", "cpython/*", "os/*", "./*"), ("cpython/access*",)),
 )

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "column.h"
+#include "convert_native.h"
 #include "core/err.h"
 #include "cpython/codeobject.h"
 
@@ -208,14 +209,6 @@ static PyObject *convert_thread(struct sp_session *s, const struct sp_thread *t)
                          t->states_ns[SP_STATE_RUNNING], "gil_wait_ns", t->states_ns[SP_STATE_GIL], "sleeping_ns", sleeping_ns);
 }
 
-/* Takes the reference. */
-static int append(PyObject *list, PyObject *value)
-{
-    int err = value == NULL ? -1 : PyList_Append(list, value);
-    Py_XDECREF(value);
-    return err;
-}
-
 static int append_loss(PyObject *losses, const char *kind, size_t thread, uint64_t start, uint64_t end, uint64_t count, uint64_t ns)
 {
     PyObject *loss = Py_BuildValue("(snKKKK)", kind, (Py_ssize_t)thread, start, end, count, ns);
@@ -337,33 +330,6 @@ static int convert_tree(struct sp_session *s, PyObject *dict, PyTypeObject *colu
     return err != 0 || err2 != 0 ? -1 : 0;
 }
 
-/* Frames of machine code: (number of the frame, number of the object or -1, address), and the objects:
- * (path, build id, bias, role). */
-static int convert_native(struct sp_session *s, PyObject *dict)
-{
-    PyObject *frames = PyList_New(0), *objects = PyList_New(0);
-    int err = frames == NULL || objects == NULL ? -1 : 0;
-    for (size_t i = 0; err == 0 && i < s->tree.frames.len; i++) {
-        const struct sp_raw_frame *f = &sp_tree_frames(&s->tree)[i];
-        if (f->kind == SP_FRAME_NATIVE) {
-            err = append(frames, Py_BuildValue("(niK)", (Py_ssize_t)i, (int)f->offset, (unsigned long long)f->addr));
-        }
-    }
-    for (size_t i = 0; err == 0 && i < s->codemap.objects.len; i++) {
-        const struct sp_code_object *o = sp_codemap_object(&s->codemap, (uint32_t)i);
-        err = append(objects, Py_BuildValue("(NNKi)", PyUnicode_DecodeFSDefault(o->path),
-                                            PyBytes_FromStringAndSize((const char *)o->build_id, (Py_ssize_t)o->build_id_bytes),
-                                            (unsigned long long)o->bias, (int)o->role));
-    }
-    if (err == 0) {
-        err = PyDict_SetItemString(dict, "native_frames", frames) != 0 || PyDict_SetItemString(dict, "objects", objects) != 0 ? -1
-                                                                                                                              : 0;
-    }
-    Py_XDECREF(frames);
-    Py_XDECREF(objects);
-    return err;
-}
-
 /* The columns of the rows, all of them or none: what fails can be tried again. */
 static int hand_over_rows(struct sp_session *s, PyObject *dict, PyTypeObject *column_type)
 {
@@ -413,7 +379,7 @@ PyObject *sp_convert_session(struct sp_session *s, PyTypeObject *column_type, Py
     PyObject *dict = PyDict_New();
     /* What can fail comes first; the columns leave the session last, so that a failure can be tried again. */
     if (dict == NULL || put(dict, "frames", convert_frames(s, qualnames)) != 0 || convert_threads(s, dict) != 0
-        || (s->settings.native != SP_NATIVE_OFF && convert_native(s, dict) != 0) || convert_tree(s, dict, column_type) != 0
+        || (s->settings.native != SP_NATIVE_OFF && sp_convert_native(s, dict) != 0) || convert_tree(s, dict, column_type) != 0
         || put(dict, "start_time", PyFloat_FromDouble(s->start_time)) != 0 || put(dict, "start_ns", number(s->start_ns)) != 0
         || put(dict, "duration_ns", number(s->stop_ns - s->start_ns)) != 0
         || put(dict, "interval_ns", number(s->settings.interval_ns)) != 0 || PyDict_SetItemString(dict, "stats", stats) != 0

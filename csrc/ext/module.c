@@ -8,8 +8,10 @@
 
 #include "column.h"
 #include "convert.h"
+#include "convert_native.h"
 #include "core/err.h"
 #include "cpython/compat.h"
+#include "cpython/evaluation.h"
 #include "threadstart.h"
 
 typedef struct {
@@ -283,6 +285,13 @@ static PyObject *native_tick_sources(PyObject *module, PyObject *unused)
     return dict;
 }
 
+static PyObject *native_own_stack(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return sp_convert_own_stack();
+}
+
 static PyObject *native_arming(PyObject *module, PyObject *args)
 {
     PyObject *original, *wrap;
@@ -316,6 +325,7 @@ static PyMethodDef methods[] = {
     {"sample_now", native_sample_now, METH_NOARGS, "One sample of the calling thread, for tests."},
     {"self_check", native_self_check, METH_NOARGS, "None, or why spprof refuses to sample here."},
     {"tick_sources", native_tick_sources, METH_NOARGS, "Each tick source: usable or not, and why."},
+    {"own_stack", native_own_stack, METH_NOARGS, "The calling thread's frames of machine code."},
     {"arming", native_arming, METH_VARARGS, "A stand-in for a function that starts threads: wraps its target."},
     {"_fail_allocations", native_fail_allocations, METH_O, "Tests: let the nth allocation and all after it fail; 0 ends that."},
     {NULL, NULL, 0, NULL},
@@ -344,6 +354,8 @@ static int module_exec(PyObject *module)
     PyObject *free_threaded = SP_FREE_THREADED ? Py_True : Py_False;
     if (PyObject_SetAttrString(module, "free_threaded_build", free_threaded) != 0
         || PyObject_SetAttrString(module, "free_threading_safe", free_threaded) != 0
+        || PyModule_AddObject(module, "evaluation_loop", PyLong_FromSize_t(sp_evaluation_loop())) != 0
+        || PyObject_SetAttrString(module, "entries_are_seen", sp_entries_are_seen() ? Py_True : Py_False) != 0
         || PyModule_AddIntConstant(module, "max_depth", SP_MAX_DEPTH) != 0
         || PyModule_AddIntConstant(module, "signal", SP_SIGNAL) != 0) {
         return -1;

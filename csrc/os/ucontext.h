@@ -33,6 +33,18 @@ static inline void sp_ucontext_frame(void *ucontext, uintptr_t *pc, uintptr_t *f
 #endif
 }
 
+/* The same of the running function, at this place. */
+__attribute__((always_inline)) static inline void sp_registers_here(uintptr_t *pc, uintptr_t *stack_pointer,
+                                                                    uintptr_t *frame_pointer)
+{
+#if defined(__x86_64__)
+    __asm__ volatile("lea 0(%%rip), %0\n\tmov %%rsp, %1\n\tmov %%rbp, %2"
+                     : "=&r"(*pc), "=&r"(*stack_pointer), "=&r"(*frame_pointer));
+#else
+    __asm__ volatile("adr %0, .\n\tmov %1, sp\n\tmov %2, x29" : "=&r"(*pc), "=&r"(*stack_pointer), "=&r"(*frame_pointer));
+#endif
+}
+
 /* The first argument of the system call that the thread is just coming back from, such as the address on which it waited;
  * 0 if it is not, or where the registers don't tell (aarch64: the result overwrites it). */
 static inline uintptr_t sp_ucontext_left_call(void *ucontext)
