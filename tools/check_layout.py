@@ -157,6 +157,7 @@ PARTS = {
         "_errors",
         "_task_summary",
         "_build",
+        "_native_frames",
         "_version",
     ),
     "export": ("export", "export.*", "reading", "reading.*"),  # formats, both ways

@@ -14,7 +14,12 @@ from ._backend import native as _native
 from ._scoped import Profiler, profile
 from ._session import is_active, start, stats, stop
 from ._threads import ThreadProfiler, register_thread, unregister_thread
-from ._unwinding import native_unwinding_available, native_unwinding_enabled, set_native_unwinding
+from ._unwinding import (
+    capture_native_stack,
+    native_unwinding_available,
+    native_unwinding_enabled,
+    set_native_unwinding,
+)
 from ._version import __version__
 
 TYPE_CHECKING = False
@@ -45,6 +50,7 @@ __all__ = [
     "ThreadProfiler",
     "__version__",
     "_native",
+    "capture_native_stack",
     "is_active",
     "native_unwinding_available",
     "native_unwinding_enabled",

@@ -143,13 +143,17 @@ def start(
     tick: str = "auto",  # noqa: ARG001
     mode: str = "wall",
     thread_names: dict[int, str] | None = None,  # noqa: ARG001
+    native: str = "off",
+    evaluation_loops: list[tuple[int, int]] | None = None,  # noqa: ARG001
 ) -> None:
     """Starts sampling. A halted session is discarded.
 
     *tick* and *thread_names* are of no use here: there is one source, and `threading` is asked at each look.
 
-    Raises RuntimeError if a session is active, OSError if no thread can be started.
+    Raises RuntimeError if a session is active or frames of C code are asked for, OSError if no thread can be started.
     """
+    if native != "off":
+        own_stack()
     global _session
     with _lock:
         if _session is not None and _session.state == "active":
@@ -270,6 +274,16 @@ def sample_now() -> bool:
         session.store.meet(ident, threading.get_native_id(), thread.name)
         session.store.add(ident, frame, time.monotonic_ns() - session.start)
         return True
+
+
+#: As the extension has them, where they tell how frames of C code are found.
+evaluation_loop = 0
+entries_are_seen = False
+
+
+def own_stack() -> tuple[list[tuple[int, int]], list[tuple[str, bytes, int, int]], str]:
+    """Frames of C code need the extension: RuntimeError."""
+    raise RuntimeError(f"frames of C code need the C extension, which is not in use: {reason}")
 
 
 def self_check() -> str | None:

@@ -70,8 +70,12 @@ def summarize(tree: StackTree, totals: Totals) -> list[FunctionSummary]:
         sum_ns[parent] += sum_ns[node]
         sum_count[parent] += sum_count[node]
 
+    # Of a native function the file is that of the source at each place, which may be another one's that was inlined.
     keys: dict[tuple[str, str, int], int] = {}
-    function_of = [keys.setdefault((f.function_name, f.filename, f.firstlineno), len(keys)) for f in tree.frames]
+    function_of = [
+        keys.setdefault((f.function_name, f.module if f.is_native else f.filename, f.firstlineno), len(keys))
+        for f in tree.frames
+    ]
     sums = [_Sums() for _ in keys]
     first_frame: dict[int, int] = {}
     for index, function in enumerate(function_of):

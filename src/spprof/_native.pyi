@@ -12,6 +12,10 @@ free_threaded_build: Final[bool]
 free_threading_safe: Final[bool]
 """Whether it works without the GIL, so that importing it leaves the GIL off."""
 
+evaluation_loop: Final[int]
+"""An address in the interpreter's evaluation loop."""
+entries_are_seen: Final[bool]
+"""Whether its activations leave a mark on the stack by which they are found (3.11 on)."""
 max_depth: Final[int]
 """Frames of the longest stack that is kept whole."""
 signal: Final[int]
@@ -69,13 +73,25 @@ class _Stats(TypedDict):
     outside_retries: int
     outside_given_up: int
     gil_contended_ns: int
+    native_stacks: int
+    native_cut: int
+    native_disagreements: int
 
 # function_name, filename, lineno, column, end_lineno, end_column, is_native, firstlineno
 _Frame = tuple[str, str, int, Optional[int], Optional[int], Optional[int], bool, int]
 # kind ("dropped" or "unsampled"), thread_index, start_ns, end_ns, count, weight_ns
 _Loss = tuple[str, int, int, int, int, int]
 
-class _Recording(TypedDict):
+# number of the object in memory that the code belongs to, or -1; address as its file counts them
+_Place = tuple[int, int]
+# path, build id, what addresses in memory have more, role (enum sp_object_role)
+_Object = tuple[str, bytes, int, int]
+
+class _NativeRecording(TypedDict, total=False):  # where native is not "off"
+    native_frames: list[tuple[int, int, int]]  # into frames; object, address: see _Place
+    objects: list[_Object]
+
+class _Recording(_NativeRecording):
     times: memoryview  # 'q', ns since the start, ascending
     weights: memoryview  # 'q', ns of CPU time
     walls: memoryview  # 'q', ns of elapsed time; empty in mode "cpu"
@@ -101,11 +117,14 @@ def start(
     tick: str = "auto",
     mode: str = "cpu",
     thread_names: dict[int, str],
+    native: str = "off",
+    evaluation_loops: list[tuple[int, int]] = ...,
 ) -> None:
     """Starts sampling. Discards a pending session.
 
     memory_limit in bytes; tick "auto", "perf", "timer" or "thread"; mode "cpu", "wall", "gil", or "auto": "cpu", else
-    "wall".
+    "wall"; native "off", "folded" (without the interpreter's own frames between Python's) or "all"; evaluation_loops: where its
+    code is, [start, end), for interpreters where `entries_are_seen` is False.
     """
 
 def halt() -> None:
@@ -147,6 +166,9 @@ def hide_thread() -> None:
 
 def sample_now() -> bool:
     """For tests: one sample of the calling thread, taken by the signal handler before this returns."""
+
+def own_stack() -> tuple[list[_Place], list[_Object], str]:
+    """The calling thread's frames of C code, leaf first; the objects; why the outermost is not there, or ""."""
 
 def self_check() -> Optional[str]:
     """Why spprof refuses to sample on this interpreter; None if it does not."""

@@ -11,6 +11,7 @@ from ._session import (
     is_open,
     open_session,
 )
+from ._unwinding import check_native
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -50,12 +51,14 @@ class Profiler:
         output_path: PathLike | None = None,
         mode: str | None = None,
         asyncio: bool = True,
+        native: bool | str | None = None,
     ) -> None:
         check_interval(interval_ms)
         check_memory_limit(memory_limit_mb)
         check_mode(mode)
         check_asyncio(asyncio)
-        self._arguments = (interval_ms, memory_limit_mb, output_path, mode, asyncio)
+        check_native(native)
+        self._arguments = (interval_ms, memory_limit_mb, output_path, mode, asyncio, native)
         self._session: Session | None = None
         self.profile = None
 
@@ -87,6 +90,7 @@ def profile(  # noqa: F811
     output_path: PathLike | None = None,
     mode: str | None = None,
     asyncio: bool = True,
+    native: bool | str | None = None,
 ) -> Callable[[Function], Function]: ...
 def profile(  # noqa: F811
     function: Callable[..., Any] | None = None,
@@ -97,6 +101,7 @@ def profile(  # noqa: F811
     output_path: PathLike | None = None,
     mode: str | None = None,
     asyncio: bool = True,
+    native: bool | str | None = None,
 ) -> Any:
     """Decorator that profiles each call: ``@profile``, or ``@profile(interval_ms=1, output_path="out.svg")``.
 
@@ -112,7 +117,8 @@ def profile(  # noqa: F811
     check_memory_limit(memory_limit_mb)
     check_mode(mode)
     check_asyncio(asyncio)
-    arguments = (interval_ms, memory_limit_mb, output_path, mode, asyncio)
+    check_native(native)
+    arguments = (interval_ms, memory_limit_mb, output_path, mode, asyncio, native)
     if function is None:
         return lambda decorated: _decorate(decorated, arguments)
     return _decorate(function, arguments)

@@ -15,6 +15,7 @@ import sys
 from . import _threads
 from ._backend import backend, has_native, reason
 from ._loading import load
+from ._unwinding import check_native, evaluation_loops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ _fallback_announced = False
 class Session:
     """One run, from start to its profile. Kept by whoever started it, to find the profile whoever stops it."""
 
-    __slots__ = ("memory_limit_mb", "output_path", "profile", "raw", "tasks")
+    __slots__ = ("memory_limit_mb", "native", "output_path", "profile", "raw", "tasks")
 
     def __init__(self, memory_limit_mb: float, output_path: str | None) -> None:
         self.memory_limit_mb = memory_limit_mb
@@ -48,6 +49,7 @@ class Session:
         self.raw: list[dict[str, Any]] = []  # what the sampler handed over; a list, see _finish
         self.profile: Profile | None = None
         self.tasks: TaskSampler | None = None
+        self.native = "off"
 
 
 def start(
@@ -57,6 +59,7 @@ def start(
     output_path: PathLike | None = None,
     mode: str | None = None,
     asyncio: bool = True,
+    native: bool | str | None = None,
 ) -> None:
     """Starts sampling all threads of the process.
 
@@ -68,11 +71,14 @@ def start(
         with what it waits for. "gil": the elapsed time for which a thread holds the GIL and others can't. None: "cpu",
         or "wall" where the system grants no source of CPU ticks (`stats()` says so).
     asyncio: whether tasks that wait are looked at too, in mode "wall", if the program runs an event loop.
+    native: whether frames of C code (C, C++, Rust) are shown between the Python frames, of threads that run. What the
+        interpreter does to get from one to the other is left out, unless it is "all". None: as `set_native_unwinding` has
+        it, which is not, at first.
 
     Raises RuntimeError if the profiler is running already, or refuses to sample on this interpreter; TypeError or
     ValueError for a wrong argument; OSError if *output_path* can't be written or the system grants no tick source.
     """
-    open_session(interval_ms, memory_limit_mb, output_path, mode, asyncio, stacklevel=3)
+    open_session(interval_ms, memory_limit_mb, output_path, mode, asyncio, native, stacklevel=3)
 
 
 def stop() -> Profile:
@@ -117,6 +123,7 @@ def open_session(
     output_path: PathLike | None,
     mode: str | None = None,
     asyncio: bool = True,
+    native: bool | str | None = None,
     *,
     stacklevel: int,
     if_idle: bool = False,
@@ -128,12 +135,17 @@ def open_session(
     check_mode(mode)
     check_asyncio(asyncio)
     tick = _asked_tick_source()
+    native_frames = check_native(native)
     with _lock:
         if backend.is_active():
             if if_idle:
                 return None
             raise RuntimeError("Profiler already running")
         session = Session(memory_limit_mb, _prepared(output_path))
+        session.native = native_frames
+        unwinding: dict[str, Any] = {}
+        if native_frames != "off":
+            unwinding = {"native": native_frames, "evaluation_loops": evaluation_loops()}
         _announce_fallback(stacklevel + 1)
         interrupted = _current
         task_sampler: type[TaskSampler] | None = None
@@ -149,6 +161,7 @@ def open_session(
                 tick=tick,
                 mode=mode or ("auto" if has_native else "wall"),
                 thread_names=_threads.thread_names(),
+                **unwinding,
             )
             if task_sampler is not None and backend.stats()["mode"] == "wall":
                 session.tasks = task_sampler(interval_ns, memory_limit // 4)
@@ -261,6 +274,7 @@ def _finish(session: Session) -> Profile:
         if session.tasks is not None:
             tasks, session.tasks = session.tasks, None
             tasks.merge(session.raw[0])
+        session.raw[0]["native"] = session.native
         session.profile = profile_from(session.raw[0])
     return session.profile
 

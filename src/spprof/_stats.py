@@ -11,6 +11,7 @@ _INTEGERS = (
     "threads_seen", "threads_live", "cpu_ns", "unsampled_ns", "dropped_ns", "memory_bytes", "memory_limit",
     "handler_ns", "handler_calls", "drain_cpu_ns", "sampler_cpu_ns", "ticks", "overruns", "foreign_signals", "retried",
     "looks", "outside_reads", "outside_retries", "outside_given_up", "gil_contended_ns",
+    "native_stacks", "native_cut", "native_disagreements",
 )  # fmt: skip
 _STRINGS = ("mode", "tick_source", "tick_reason", "outside_reader")
 _FLAGS = ("active", "handler_replaced")
@@ -90,6 +91,13 @@ class Stats:
     """Threads that kept waking up; the time went to their next sample."""
     gil_contended_ns: int
     """Elapsed time in which at least one thread waited for the GIL, in mode "wall"."""
+    native_stacks: int
+    """Samples whose frames of C code were looked at."""
+    native_cut: int
+    """Of these, stacks that could not be followed to their root; they are marked with ``[missing native frames]``, or
+    the thread's outermost functions are not there."""
+    native_disagreements: int
+    """Of these, stacks whose C frames did not fit the Python frames; they have the Python frames and such a mark."""
     handler_replaced: bool
     """Whether the program put its own signal handler over the sampler's, which ends sampling."""
 

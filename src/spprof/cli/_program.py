@@ -47,7 +47,13 @@ def begin(request: Request) -> None:
         warnings.simplefilter("ignore")  # said in the summary; under -W error it would be an error
         try:
             session = open_session(
-                request.interval_ms, request.memory_limit_mb, None, request.mode, request.asyncio, stacklevel=2
+                request.interval_ms,
+                request.memory_limit_mb,
+                None,
+                request.mode,
+                request.asyncio,
+                request.native,
+                stacklevel=2,
             )
         except (RuntimeError, OSError, ValueError, TypeError) as error:
             say(f"can't profile here: {error} (spprof doctor tells more)")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
         memory_limit_mb: float
         mode: str | None
         asyncio: bool
+        native: bool | str | None
         outputs: list[Output]
         quiet: bool
         kind: str
@@ -41,9 +42,9 @@ else:
     #   script      its absolute path; "" for the other kinds
     #   notes       to be said with the summary
     #   pythonpath  PYTHONPATH as the program is to see it; None: unset
-    #   mode, asyncio  as for `spprof.start`
+    #   mode, asyncio, native  as for `spprof.start`
     Request = namedtuple(
-        "Request", "pid interval_ms memory_limit_mb mode asyncio outputs quiet kind name script notes pythonpath"
+        "Request", "pid interval_ms memory_limit_mb mode asyncio native outputs quiet kind name script notes pythonpath"
     )
 
 VARIABLE = "SPPROF_RUN"

@@ -73,6 +73,7 @@ def main(argv: Sequence[str]) -> int:
             memory_limit_mb=options.memory_limit_mb,
             mode=options.mode,
             asyncio=options.asyncio,
+            native=options.native,
             outputs=outputs,
             quiet=options.quiet,
             kind=program.kind,
@@ -122,6 +123,19 @@ def _parser() -> Parser:
         dest="asyncio",
         action="store_false",
         help="--mode wall: leave out asyncio's tasks, which are looked at where the program runs an event loop",
+    )
+    parser.add_argument(
+        "--native",
+        action="store_const",
+        const=True,
+        help="show frames of C, C++ and Rust code between the Python frames",
+    )
+    parser.add_argument(
+        "--native-all",
+        dest="native",
+        action="store_const",
+        const="all",
+        help="the same, with the interpreter's own frames",
     )
     parser.add_argument(
         "--memory-limit-mb",
@@ -176,11 +190,13 @@ def _number(text: str) -> float:
 def _check(options: Namespace, program: Program) -> None:
     """Everything that can be known to be wrong before the program starts."""
     from spprof._session import check_interval, check_memory_limit, check_mode
+    from spprof._unwinding import check_native
 
     try:
         check_interval(options.interval_ms)
         check_memory_limit(options.memory_limit_mb)
         check_mode(options.mode)
+        check_native(options.native)
     except (TypeError, ValueError, RuntimeError) as error:
         raise _output.RequestError(str(error)) from None
     if sys.flags.ignore_environment or sys.flags.no_site:
