@@ -197,7 +197,7 @@ static enum sp_object_role role_of(const struct sp_codemap *cm, const struct sp_
         return SP_OBJECT_INTERPRETER;
     }
     if (has_address(object, (uintptr_t)abort) || has_address(object, (uintptr_t)pthread_create)
-        || is_python_program(object, first)) {
+        || has_address(object, (uintptr_t)sp_codemap_init) || is_python_program(object, first)) {
         return SP_OBJECT_RUNTIME;
     }
     return SP_OBJECT_OTHER;

@@ -12,7 +12,7 @@
 enum sp_object_role {
     SP_OBJECT_OTHER,
     SP_OBJECT_INTERPRETER, /* it contains the evaluation loop */
-    SP_OBJECT_RUNTIME,     /* the C library, or the program `python` */
+    SP_OBJECT_RUNTIME,     /* the C library, the program `python`, or spprof, which starts threads */
 };
 
 #define SP_BUILD_ID_BYTES 64

@@ -13,6 +13,19 @@ static int append(PyObject *list, PyObject *value)
     return err;
 }
 
+/* Where the function begins that has this address of an object; None if nobody knows. */
+static PyObject *function_of(const struct sp_codemap *cm, int object, uint64_t address)
+{
+    if (object >= 0) {
+        const struct sp_code_object *o = sp_codemap_object(cm, (uint32_t)object);
+        uint64_t start = sp_table_function(&o->table, address + o->bias);
+        if (start != SP_NO_FUNCTION) {
+            return PyLong_FromUnsignedLongLong(start - o->bias);
+        }
+    }
+    Py_RETURN_NONE;
+}
+
 /* (path, build id, bias, role) of each. */
 static PyObject *objects_of(const struct sp_codemap *cm)
 {
@@ -35,7 +48,8 @@ int sp_convert_native(struct sp_session *s, PyObject *dict)
     for (size_t i = 0; err == 0 && i < s->tree.frames.len; i++) {
         const struct sp_raw_frame *f = &sp_tree_frames(&s->tree)[i];
         if (f->kind == SP_FRAME_NATIVE) {
-            err = append(frames, Py_BuildValue("(niK)", (Py_ssize_t)i, (int)f->offset, (unsigned long long)f->addr));
+            err = append(frames, Py_BuildValue("(niKN)", (Py_ssize_t)i, (int)f->offset, (unsigned long long)f->addr,
+                                               function_of(&s->codemap, (int)f->offset, f->addr)));
         }
     }
     if (err == 0) {
@@ -74,7 +88,8 @@ PyObject *sp_convert_own_stack(void)
             const struct sp_code_range *range = sp_native_range(map, pc);
             int object = range == NULL ? -1 : (int)range->object;
             uintptr_t bias = range == NULL ? 0 : sp_codemap_object(&own->codemap, range->object)->bias;
-            if (append(frames, Py_BuildValue("(iK)", object, (unsigned long long)(pc - bias))) != 0) {
+            PyObject *function = function_of(&own->codemap, object, pc - bias);
+            if (append(frames, Py_BuildValue("(iKN)", object, (unsigned long long)(pc - bias), function)) != 0) {
                 Py_CLEAR(frames);
             }
         }

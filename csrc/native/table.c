@@ -147,7 +147,7 @@ static uint32_t arrange(const struct reading *r, struct sp_table *table, bool wr
     const struct row *rows = r->rows.data;
     uint32_t n = 0, up_to = 0;
     uint16_t last = SP_RULE_NONE;
-    table->overlapping = 0;
+    table->functions = table->overlapping = 0;
     for (size_t i = 0; i < r->functions.len; i++) {
         if (f[i].start < up_to) {
             table->overlapping++;
@@ -173,6 +173,10 @@ static uint32_t arrange(const struct reading *r, struct sp_table *table, bool wr
             }
         }
         up_to = f[i].end;
+        if (write) {
+            table->starts[table->functions] = f[i].start;
+        }
+        table->functions++;
     }
     if (last != SP_RULE_NONE) {
         if (write) {
@@ -189,7 +193,6 @@ static int finish(struct reading *r)
     struct sp_table *table = r->table;
     size_t count = r->functions.len;
     struct function *f = r->functions.data;
-    table->functions = (uint32_t)count;
     if (count == 0) {
         return SP_OK;
     }
@@ -199,8 +202,9 @@ static int finish(struct reading *r)
     if (n > 0) {
         table->offsets = sp_budget_realloc(r->budget, NULL, 0, n * sizeof *table->offsets);
         table->rules = sp_budget_realloc(r->budget, NULL, 0, n * sizeof *table->rules);
+        table->starts = sp_budget_realloc(r->budget, NULL, 0, table->functions * sizeof *table->starts);
         table->n = n;
-        if (table->offsets == NULL || table->rules == NULL) {
+        if (table->offsets == NULL || table->rules == NULL || table->starts == NULL) {
             sp_table_free(table, r->budget);
             err = SP_ERR_LIMIT;
         } else {
@@ -231,7 +235,27 @@ void sp_table_free(struct sp_table *table, struct sp_budget *budget)
     if (table->rules != NULL) {
         sp_budget_free(budget, table->rules, table->n * sizeof *table->rules);
     }
-    table->offsets = NULL;
+    if (table->starts != NULL) {
+        sp_budget_free(budget, table->starts, table->functions * sizeof *table->starts);
+    }
+    table->offsets = table->starts = NULL;
     table->rules = NULL;
-    table->n = 0;
+    table->n = table->functions = 0;
+}
+
+uint64_t sp_table_function(const struct sp_table *table, uint64_t address)
+{
+    uint32_t low = 0, high = table->functions;
+    if (table->n == 0 || sp_table_find(table, address) == SP_RULE_NONE) {
+        return SP_NO_FUNCTION;
+    }
+    while (low < high) { /* the first one behind the address */
+        uint32_t middle = (low + high) / 2;
+        if (table->base + table->starts[middle] <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low == 0 ? SP_NO_FUNCTION : table->base + table->starts[low - 1];
 }

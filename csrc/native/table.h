@@ -34,7 +34,8 @@ struct sp_table {
     uint32_t *offsets; /* ascending; a rule holds up to the next one's */
     uint16_t *rules;
     uint32_t n;
-    uint32_t functions, overlapping; /* that .eh_frame has; that were left out because another one has their place */
+    uint32_t *starts;                /* of the functions, ascending */
+    uint32_t functions, overlapping; /* how many; how many more were left out because another one has their place */
     enum sp_cfi_end end;
 };
 
@@ -42,6 +43,10 @@ struct sp_table {
 int sp_table_build(struct sp_table *table, const struct sp_cfi *cfi, uint64_t base, uint64_t size, struct sp_rules *rules,
                    struct sp_budget *budget);
 void sp_table_free(struct sp_table *table, struct sp_budget *budget);
+
+/* Where the function begins that has this address; SP_NO_FUNCTION: none that .eh_frame knows. Context: any but the handler. */
+#define SP_NO_FUNCTION UINT64_MAX
+uint64_t sp_table_function(const struct sp_table *table, uint64_t address);
 
 /* The number of the rule at an address. Context: signal handler. */
 uint16_t sp_table_find(const struct sp_table *table, uint64_t address);

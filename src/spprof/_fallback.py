@@ -281,7 +281,7 @@ evaluation_loop = 0
 entries_are_seen = False
 
 
-def own_stack() -> tuple[list[tuple[int, int]], list[tuple[str, bytes, int, int]], str]:
+def own_stack() -> tuple[list[Any], list[Any], str]:
     """Frames of C code need the extension: RuntimeError."""
     raise RuntimeError(f"frames of C code need the C extension, which is not in use: {reason}")
 

@@ -10,9 +10,10 @@ from ._model import Frame
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from typing import Any
+    from typing import Any, Optional
 
-    Place = tuple[int, int]  # number of the object or -1, address as its file counts
+    # number of the object or -1, address as its file counts, where its function begins (if the unwind tables know)
+    Place = tuple[int, int, Optional[int]]
 
 #: Roles of objects (enum sp_object_role in csrc/codemap.h).
 OTHER, INTERPRETER, RUNTIME = range(3)
@@ -44,19 +45,21 @@ def name_frames(places: Iterable[Place], objects: list[Any]) -> dict[Place, Fram
     """A frame for each of these places."""
     from ._symbols import symbolize
 
-    by_object: dict[int, list[int]] = {}
+    by_object: dict[int, list[Place]] = {}
     named: dict[Place, Frame] = {}
-    for number, address in sorted(set(places)):
-        if number < 0:
-            named[number, address] = _UNKNOWN
+    for place in dict.fromkeys(places):
+        if place[0] < 0:
+            named[place] = _UNKNOWN
         else:
-            by_object.setdefault(number, []).append(address)
-    for number, addresses in by_object.items():
+            by_object.setdefault(place[0], []).append(place)
+    for number, group in by_object.items():
         path, build_id = objects[number][:2]
-        for address, symbol in zip(addresses, symbolize(path, build_id, addresses)):
-            named[number, address] = Frame(
-                symbol.label, symbol.file or path, symbol.line if symbol.file else 0, True, symbol.module
-            )
+        for place, symbol in zip(group, symbolize(path, build_id, [address for _, address, _ in group])):
+            name = symbol.name
+            if not name:  # of a stripped file: at least one name for all of the function
+                start = symbol.offset if place[2] is None else place[2]
+                name = f"{symbol.module}+{start:#x}"
+            named[place] = Frame(name, symbol.file or path, symbol.line if symbol.file else 0, True, symbol.module)
     return named
 
 
@@ -72,11 +75,12 @@ def own_stack(places: list[Place], objects: list[Any], incomplete: str, file: st
 def put_names(raw: dict[str, Any], frames: list[Frame], fold: bool) -> None:
     """Names the frames of C code among *frames*, and takes out of *raw*'s stacks what is plumbing if *fold*."""
     objects = raw["objects"]
-    named = name_frames([(number, address) for _, number, address in raw["native_frames"]], objects)
+    places: list[tuple[int, Place]] = [(index, (number, *rest)) for index, number, *rest in raw["native_frames"]]
+    named = name_frames([place for _, place in places], objects)
     plumbing = set()
-    for index, number, address in raw["native_frames"]:
-        frames[index] = frame = named[number, address]
-        if fold and number >= 0 and objects[number][3] == INTERPRETER and is_plumbing(frame.function_name):
+    for index, place in places:
+        frames[index] = frame = named[place]
+        if fold and place[0] >= 0 and objects[place[0]][3] == INTERPRETER and is_plumbing(frame.function_name):
             plumbing.add(index)
     if plumbing:
         _take_out(raw, plumbing)

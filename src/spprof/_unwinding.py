@@ -61,7 +61,8 @@ def capture_native_stack() -> tuple[Frame, ...]:
     _require()
     from ._native_frames import own_stack
 
-    return own_stack(*backend.own_stack(), getattr(native, "__file__", ""))
+    places, objects, incomplete = backend.own_stack()
+    return own_stack(places, objects, incomplete, getattr(native, "__file__", ""))
 
 
 def refusal() -> str | None:
@@ -133,7 +134,7 @@ def _check() -> str | None:
         return str(error)
     if incomplete:
         return f"this thread's own stack can't be followed to its end: {incomplete}"
-    if len(frames) < _FEWEST_FRAMES or not any(_is_interpreter(objects, number) for number, _ in frames):
+    if len(frames) < _FEWEST_FRAMES or not any(_is_interpreter(objects, number) for number, _, _ in frames):
         return "this thread's own stack was not recognized"
     if not backend.entries_are_seen and not evaluation_loops():
         return (

@@ -160,6 +160,13 @@ static void test_a_function(void)
     CHECK_EQ(rule_at(BASE + 0x150)->cfa, SP_CFA_NONE);
     CHECK_EQ(rule_at(BASE + 0x100000)->cfa, SP_CFA_NONE);
     CHECK_EQ(rule_at(0)->cfa, SP_CFA_NONE);
+    CHECK_EQ(sp_table_function(&table, BASE + 0x50), BASE + 0x50);
+    CHECK_EQ(sp_table_function(&table, BASE + 0x5f), BASE + 0x50);
+    CHECK_EQ(sp_table_function(&table, BASE + 0x60), SP_NO_FUNCTION);
+    CHECK_EQ(sp_table_function(&table, BASE + 0x13f), BASE + 0x100);
+    CHECK_EQ(sp_table_function(&table, BASE + 0x140), BASE + 0x140);
+    CHECK_EQ(sp_table_function(&table, BASE + 0x150), SP_NO_FUNCTION);
+    CHECK_EQ(sp_table_function(&table, BASE), SP_NO_FUNCTION);
     CHECK_EQ(rule_at(UINT64_MAX)->cfa, SP_CFA_NONE);
 }
 
