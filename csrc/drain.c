@@ -15,6 +15,8 @@
 
 /* How often it looks whether code was loaded or unloaded. */
 #define MAP_NS 50000000u
+/* ... if a handler has met code that it doesn't know: code that was loaded just now, or that never will be known. */
+#define MAP_SOON_NS 2000000u
 
 /* The sampler is late when it is let in only after this time. A processor switches to it in 10 to 30 us. */
 #define LATE_NS 40000u
@@ -192,9 +194,10 @@ void sp_drain_all(struct sp_session *s)
 static void keep_native(struct sp_session *s, uint64_t now_ns)
 {
     sp_stacks_look_up(s);
-    if (now_ns - s->mapped_ns < MAP_NS) {
+    if (now_ns - s->mapped_ns < (atomic_load(&s->map_wanted) ? MAP_SOON_NS : MAP_NS)) {
         return;
     }
+    atomic_store(&s->map_wanted, false);
     s->mapped_ns = now_ns;
     if (s->codemap.retired != NULL && sp_signal_quiet()) {
         sp_drain_all(s); /* whoever used that map has told what it saw */

@@ -15,7 +15,8 @@ struct merge {
     struct sp_raw_frame *out;
     uint32_t n;
     uint32_t p, i; /* how many of either kind are done */
-    bool whole;    /* the machine's frames are all there */
+    uint32_t end;  /* so many of the machine's frames can be believed */
+    bool whole;    /* they are all there */
 };
 
 static enum sp_object_role role_of(const struct merge *m, uint32_t i)
@@ -61,29 +62,26 @@ static void put_pythons(struct merge *m, uint32_t end)
 /* What is outside of the outermost Python frame: how the thread came there is left out. */
 static void put_root(struct merge *m, bool fold)
 {
-    uint32_t end = m->head->n_native;
+    uint32_t end = m->end;
     uint32_t first = m->i;
     while (fold && m->whole && end > first && role_of(m, end - 1) != SP_OBJECT_OTHER) {
         end--;
     }
     if (end == first && m->n == 0) {
-        end = m->head->n_native; /* all that there is */
+        end = m->end; /* all that there is */
     }
     put_natives(m, end, fold && m->n > 0);
 }
 
-/* The frame of machine code within which `address` lies; n_native: none. */
+/* The frame of machine code within which `address` lies; m->end: none. */
 static uint32_t frame_around(const struct merge *m, uintptr_t address, uintptr_t stack_pointer)
 {
     uint64_t words = address < stack_pointer ? UINT64_MAX : (address - stack_pointer) / sizeof(uintptr_t);
     uint32_t i = m->i;
-    while (i < m->head->n_native && words >= (uint64_t)m->native[i].offset) {
+    while (i < m->end && words >= (uint64_t)m->native[i].offset) {
         i++;
     }
-    if (i < m->head->n_native && m->native[i].offset == SP_EXTENT_UNKNOWN) {
-        return m->head->n_native;
-    }
-    return i;
+    return i < m->end && m->native[i].offset == SP_EXTENT_UNKNOWN ? m->end : i;
 }
 
 static bool by_entries(struct merge *m, bool fold, bool cut_stack)
@@ -94,7 +92,11 @@ static bool by_entries(struct merge *m, bool fold, bool cut_stack)
             break; /* in the part that is left out, or beyond it */
         }
         uint32_t i = frame_around(m, (uintptr_t)m->entries[e].addr, (uintptr_t)m->head->stack_pointer);
-        if (i == m->head->n_native) {
+        if (i == m->end) {
+            return !m->whole;
+        }
+        if (role_of(m, i) != SP_OBJECT_INTERPRETER) {
+            m->end = i; /* a frame that reaches over others: what was taken for a frame pointer was none */
             return !m->whole;
         }
         put_natives(m, i, fold && e > 0);
@@ -158,6 +160,7 @@ uint32_t sp_merge(struct sp_session *s, const struct sp_raw_head *head, const st
 {
     struct merge m = {.s = s, .head = head, .python = frames, .native = frames + head->n_frames, .out = s->merged};
     m.entries = m.native + head->n_native;
+    m.end = head->n_native;
     m.map = sp_codemap_of(&s->codemap, head->map);
     m.whole = head->native_seen == 1 + (uint32_t)SP_UNWIND_WHOLE;
     bool fold = s->settings.native == SP_NATIVE_FOLDED;
@@ -200,7 +203,7 @@ uint32_t sp_merge(struct sp_session *s, const struct sp_raw_head *head, const st
         return m.n;
     }
     if (!cut_stack) { /* the machine's frames end here; if Python's are cut, it is not known whose the others are */
-        put_natives(&m, head->n_native, fold && m.p > 0);
+        put_natives(&m, m.end, fold && m.p > 0);
         put_mark(&m);
     }
     put_pythons(&m, python);

@@ -184,6 +184,7 @@ struct sp_session {
     /* frames of machine code; under lock but for the map that handlers read */
     struct sp_codemap codemap;
     struct sp_copier copier;
+    atomic_bool map_wanted; /* a handler has met code that is not in the map */
     struct sp_raw_frame *merged; /* one stack, of both kinds */
     uint64_t native_walks, native_cut, native_disagreements,
         mapped_ns; /* records; those not whole; those that don't fit; last look */
