@@ -81,11 +81,11 @@ static uint32_t walk(struct sp_session *s, struct sp_slot *slot, uintptr_t stack
 }
 
 /* The stack that this thread is on, if it is its own; high is 0 where that is not known, and somebody was told to find out. */
-static struct sp_stack own_stack(struct sp_session *s, struct sp_slot *slot, uintptr_t stack_pointer)
+static struct sp_stack own_stack(struct sp_session *s, struct sp_slot *slot)
 {
     uintptr_t high = atomic_load_explicit(&slot->stack_high, memory_order_acquire);
     uintptr_t low = atomic_load_explicit(&slot->stack_low, memory_order_relaxed);
-    if (high == 0 || (slot->stack_grows && low - stack_pointer < SP_STACK_GROWTH)) {
+    if (high == 0) {
         if (atomic_exchange(&slot->stack_asker, (uintptr_t)pthread_self()) == 0) {
             atomic_fetch_add_explicit(&s->wake, 1, memory_order_relaxed);
             sp_futex_wake(&s->wake);
@@ -101,7 +101,7 @@ static bool unwind(struct sp_session *s, struct sp_slot *slot, void *ucontext, b
 {
     struct sp_raw_frame *entries = slot->scratch + SP_MAX_DEPTH + 1 + SP_MAX_NATIVE;
     struct sp_registers r = {.sp = sp_ucontext_stack_pointer(ucontext)};
-    struct sp_stack stack = own_stack(s, slot, r.sp);
+    struct sp_stack stack = own_stack(s, slot);
     if (stack.high == 0 && !last_chance) {
         return false;
     }

@@ -88,9 +88,6 @@ static bool by_entries(struct merge *m, bool fold, bool cut_stack)
 {
     for (uint32_t e = 0; e < m->head->n_entries; e++) {
         uint32_t up_to = (uint32_t)m->entries[e].offset;
-        if (cut_stack && up_to > SP_MAX_DEPTH / 2) {
-            break; /* in the part that is left out, or beyond it */
-        }
         uint32_t i = frame_around(m, (uintptr_t)m->entries[e].addr, (uintptr_t)m->head->stack_pointer);
         if (i == m->end) {
             return !m->whole;
@@ -100,6 +97,9 @@ static bool by_entries(struct merge *m, bool fold, bool cut_stack)
             return !m->whole;
         }
         put_natives(m, i, fold && e > 0);
+        if (cut_stack && up_to > SP_MAX_DEPTH / 2) {
+            break; /* it began in the part that is left out, or beyond it */
+        }
         put_pythons(m, up_to);
         if (!fold) {
             put_native(m, i);

@@ -63,7 +63,6 @@ struct sp_slot {
     /* frames of machine code: the thread's stack; high is 0 until it is known. */
     _Atomic uintptr_t stack_low, stack_high;
     _Atomic uintptr_t stack_asker; /* its pthread_t, if it wants to know; 0 when that was looked up */
-    bool stack_grows;              /* the main thread's: low is not final */
 
     /* elapsed time (wall.c): what the sampler thread leaves for the handler */
     _Atomic uint64_t due_ns;         /* that the next sample stands for */
@@ -184,7 +183,7 @@ struct sp_session {
     /* frames of machine code; under lock but for the map that handlers read */
     struct sp_codemap codemap;
     struct sp_copier copier;
-    atomic_bool map_wanted; /* a handler has met code that is not in the map */
+    atomic_bool map_wanted;      /* a handler has met code that is not in the map */
     struct sp_raw_frame *merged; /* one stack, of both kinds */
     uint64_t native_walks, native_cut, native_disagreements,
         mapped_ns; /* records; those not whole; those that don't fit; last look */
@@ -224,9 +223,6 @@ struct sp_session {
 
     struct sp_session *next_orphan;
 };
-
-/* How far below its known end the main thread's stack may have grown. */
-#define SP_STACK_GROWTH ((uintptr_t)64 << 20)
 
 /* The session that handlers may use, or NULL. */
 extern _Atomic(struct sp_session *) sp_active;

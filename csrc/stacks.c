@@ -12,7 +12,6 @@ static void set(struct sp_slot *slot, struct sp_stack_bounds bounds)
 void sp_stack_note(struct sp_slot *slot)
 {
     if (sp_is_main_thread(slot->tid)) {
-        slot->stack_grows = true;
         set(slot, sp_stack_of_main());
     } else if (slot->tid == sp_gettid()) {
         set(slot, sp_stack_of_caller());
@@ -29,7 +28,7 @@ void sp_stacks_look_up(struct sp_session *s)
         if (descriptor == 0 || atomic_load(&s->tids[i]) == 0) {
             continue;
         }
-        struct sp_stack_bounds bounds = slot->stack_grows ? sp_stack_of_main() : sp_stack_below(descriptor);
+        struct sp_stack_bounds bounds = sp_is_main_thread(slot->tid) ? sp_stack_of_main() : sp_stack_below(descriptor);
         if (bounds.high == 0) {
             bounds.low = bounds.high = UINTPTR_MAX; /* nowhere: it is not asked for again */
         }
