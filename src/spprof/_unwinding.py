@@ -130,7 +130,7 @@ def _check() -> str | None:
         return f"it needs spprof's C extension, which is not in use ({reason})"
     try:
         frames, objects, incomplete = backend.own_stack()
-    except (OSError, MemoryError) as error:
+    except OSError as error:  # not for want of memory, of which there may be more the next time
         return str(error)
     if incomplete:
         return f"this thread's own stack can't be followed to its end: {incomplete}"
