@@ -60,7 +60,7 @@ static bool fits(int64_t value)
 static void set_saved(struct sp_rule *rule, uint64_t reg, enum sp_saved where, int64_t offset)
 {
     if (!fits(offset)) {
-        where = SP_SAVED_LOST;
+        where = SP_SAVED_ELSEWHERE;
         offset = 0;
     }
     if (reg == SP_REG_FP) {
@@ -154,7 +154,7 @@ static void set_expression(struct sp_program_state *state, uint64_t reg, struct 
     if (take_register(&c, &which, &offset) && c.at == c.end) {
         set_saved(&state->rule, reg, which, offset);
     } else {
-        set_saved(&state->rule, reg, SP_SAVED_LOST, 0);
+        set_saved(&state->rule, reg, SP_SAVED_ELSEWHERE, 0);
     }
 }
 
@@ -172,7 +172,7 @@ static struct sp_rule made(const struct sp_program_context *context, const struc
     if (rule.address == SP_SAVED_LOST) {
         return (struct sp_rule){.cfa = SP_CFA_END};
     }
-    if (rule.cfa == SP_CFA_STOP) {
+    if (rule.cfa == SP_CFA_STOP || rule.address == SP_SAVED_ELSEWHERE) {
         return (struct sp_rule){.cfa = SP_CFA_STOP};
     }
     if (rule.cfa != SP_CFA_PLT) {
@@ -218,7 +218,7 @@ static bool step(const struct sp_program_context *context, unsigned op, struct s
         set_saved(&state->rule, sp_take_uleb(c), SP_SAVED_NOT, 0);
         return true;
     case CFA_REGISTER:
-        set_saved(&state->rule, sp_take_uleb(c), SP_SAVED_LOST, 0);
+        set_saved(&state->rule, sp_take_uleb(c), SP_SAVED_ELSEWHERE, 0);
         sp_take_uleb(c);
         return true;
     case CFA_REMEMBER:
@@ -261,11 +261,11 @@ static bool step(const struct sp_program_context *context, unsigned op, struct s
         return true;
     case CFA_VAL_OFFSET:
     case CFA_VAL_OFFSET_SIGNED: /* a value that is computed, not stored */
-        set_saved(&state->rule, sp_take_uleb(c), SP_SAVED_LOST, 0);
+        set_saved(&state->rule, sp_take_uleb(c), SP_SAVED_ELSEWHERE, 0);
         sp_take_uleb(c);
         return true;
     case CFA_VAL_EXPRESSION:
-        set_saved(&state->rule, sp_take_uleb(c), SP_SAVED_LOST, 0);
+        set_saved(&state->rule, sp_take_uleb(c), SP_SAVED_ELSEWHERE, 0);
         sp_take_part(c, sp_take_uleb(c));
         return true;
     case CFA_GNU_ARGS_SIZE:

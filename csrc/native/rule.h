@@ -33,11 +33,12 @@ enum sp_cfa {
 
 /* Where a register of the caller's is. */
 enum sp_saved {
-    SP_SAVED_NOT,  /* still in the register */
-    SP_SAVED_CFA,  /* at cfa + offset */
-    SP_SAVED_SP,   /* at sp + offset */
-    SP_SAVED_FP,   /* at fp + offset */
-    SP_SAVED_LOST, /* nowhere */
+    SP_SAVED_NOT,       /* still in the register */
+    SP_SAVED_CFA,       /* at cfa + offset */
+    SP_SAVED_SP,        /* at sp + offset */
+    SP_SAVED_FP,        /* at fp + offset */
+    SP_SAVED_LOST,      /* nowhere; of the return address: there is none */
+    SP_SAVED_ELSEWHERE, /* in a way that is not followed */
 };
 
 struct sp_rule {

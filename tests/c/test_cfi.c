@@ -209,6 +209,9 @@ static void test_expressions(void)
     begin_function(BASE + 0x40, 0x10); /* the frame pointer is computed */
     put(0x16), put(SP_REG_FP), put(2), put(0x70 + SP_REG_FP), put(8);
     end_entry();
+    begin_function(BASE + 0x60, 0x10); /* the return address is in a register (longjmp has it) */
+    put(0x09), put(SP_REG_RETURN), put(1);
+    end_entry();
     begin_function(BASE + 0x50, 0x10); /* an offset that no stack has */
     put(0x0c), put(SP_REG_SP), put(0xff), put(0xff), put(0xff), put(0xff), put(0xff), put(0x7f);
     end_entry();
@@ -219,7 +222,8 @@ static void test_expressions(void)
     CHECK_EQ(rule_at(BASE + 0x10)->cfa, SP_CFA_STOP);
     CHECK_EQ(rule_at(BASE + 0x20)->cfa, SP_CFA_STOP);
     CHECK_EQ(rule_at(BASE + 0x30)->cfa, SP_CFA_END);
-    CHECK_EQ(rule_at(BASE + 0x40)->fp, SP_SAVED_LOST);
+    CHECK_EQ(rule_at(BASE + 0x40)->fp, SP_SAVED_ELSEWHERE);
+    CHECK_EQ(rule_at(BASE + 0x60)->cfa, SP_CFA_STOP);
     CHECK_EQ(rule_at(BASE + 0x50)->cfa, SP_CFA_STOP);
 #if defined(__x86_64__)
     start_section();
