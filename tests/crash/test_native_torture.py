@@ -77,7 +77,8 @@ names = {{f.function_name for s in profile.samples for f in s.frames}}
 wrong = [
     [f.function_name for f in s.frames] for s in profile.samples
     for a, b in zip(s.frames, s.frames[1:])
-    if b.function_name.startswith("part_") and a.function_name != "[missing native frames]" and a.function_name != b.function_name.replace("part", "work")
+    if b.function_name.startswith("part_")
+    and a.function_name not in ("[missing native frames]", b.function_name.replace("part", "work"))
 ]
 tell([profile.sample_count, profile.stats.native_cut, profile.stats.native_disagreements,
       sorted(n for n in names if n.startswith("work_")), wrong[:2], len(wrong)])

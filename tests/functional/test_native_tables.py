@@ -89,7 +89,10 @@ def said_by_us(dump: Path, path: str, folder: Path) -> list[tuple[int, int, int,
     subprocess.run(["objcopy", "-O", "binary", "--only-section=.eh_frame", path, str(section)], check=True)
     base = 0 if int(found[1], 16) < 1 << 31 else int(found[1], 16) >> 32 << 32
     out = subprocess.run(
-        [str(dump), str(section), "0x" + found[1], hex(base), hex(2**32 - 1)], capture_output=True, text=True, check=True
+        [str(dump), str(section), "0x" + found[1], hex(base), hex(2**32 - 1)],
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout
     rows = []
     for line in out.splitlines():
