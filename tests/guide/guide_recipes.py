@@ -150,7 +150,11 @@ def numpy_heavy_computation():
 """,
             after="""
 assert profile.sample_count >= (10 if spprof._HAS_NATIVE else 1)
-in_c = [s for s in profile.samples if s.frames[-1].function_name == "numpy_heavy_computation"]
+def caller(sample):
+    return [f.function_name for f in sample.frames if not f.is_native][-1:]
+in_c = [s for s in profile.samples if caller(s) == ["numpy_heavy_computation"]]
+if spprof.native_unwinding_available():
+    in_c = [s for s in in_c if s.frames[-1].is_native]
 assert len(in_c) > 0.8 * profile.sample_count, (len(in_c), profile.sample_count)
 """,
         )
