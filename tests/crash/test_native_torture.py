@@ -74,11 +74,13 @@ for t in threads: t.start()
 for t in threads: t.join()
 profile = spprof.stop()
 names = {{f.function_name for s in profile.samples for f in s.frames}}
+def is_wrong(a, b):
+    if not b.startswith("part_") or a == "[missing native frames]":
+        return False
+    return a != b.replace("part", "work")
 wrong = [
     [f.function_name for f in s.frames] for s in profile.samples
-    for a, b in zip(s.frames, s.frames[1:])
-    if b.function_name.startswith("part_")
-    and a.function_name not in ("[missing native frames]", b.function_name.replace("part", "work"))
+    for a, b in zip(s.frames, s.frames[1:]) if is_wrong(a.function_name, b.function_name)
 ]
 tell([profile.sample_count, profile.stats.native_cut, profile.stats.native_disagreements,
       sorted(n for n in names if n.startswith("work_")), wrong[:2], len(wrong)])
