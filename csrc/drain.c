@@ -17,6 +17,8 @@
 #define MAP_NS 50000000u
 /* ... if a handler has met code that it doesn't know: code that was loaded just now, or that never will be known. */
 #define MAP_SOON_NS 2000000u
+/* Looks for a moment without any handler, in one such round: some tens of microseconds. */
+#define QUIET_LOOKS 2000
 
 /* The sampler is late when it is let in only after this time. A processor switches to it in 10 to 30 us. */
 #define LATE_NS 40000u
@@ -190,6 +192,17 @@ void sp_drain_all(struct sp_session *s)
     }
 }
 
+/* With many threads there is always some handler at work, but for moments. */
+static bool quiet_soon(void)
+{
+    for (int i = 0; i < QUIET_LOOKS; i++) {
+        if (sp_signal_quiet()) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Code that was loaded or unloaded, and stacks that threads want to know of. With lock held. */
 static void keep_native(struct sp_session *s, uint64_t now_ns)
 {
@@ -199,7 +212,7 @@ static void keep_native(struct sp_session *s, uint64_t now_ns)
     }
     atomic_store(&s->map_wanted, false);
     s->mapped_ns = now_ns;
-    if (s->codemap.retired != NULL && sp_signal_quiet()) {
+    if (s->codemap.retired != NULL && quiet_soon()) {
         sp_drain_all(s); /* whoever used that map has told what it saw */
         sp_codemap_sweep(&s->codemap);
     }
