@@ -44,6 +44,25 @@ def in_child(
     return json.loads(lines[-1]) if lines else None
 
 
+def best_of_three(test: Any) -> Any:
+    """For what other programs on the machine can only make worse: one run of three has to be right.
+
+    A mistake of the product's is in each of them. How it was wrong in the first two is on the captured output.
+    """
+    import functools
+
+    @functools.wraps(test)
+    def tried(*args: Any, **kwargs: Any) -> None:
+        for _ in range(2):
+            try:
+                return test(*args, **kwargs)
+            except AssertionError as error:
+                print(f"not this time: {error}")
+        return test(*args, **kwargs)
+
+    return tried
+
+
 def tell(value: Any) -> None:
     """The child's answer."""
     print(json.dumps(value), flush=True)

@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 import pytest
-from life import in_child
+from life import best_of_three, in_child
 
 import spprof
 
@@ -184,6 +184,7 @@ tell([threads, seen, profile.cpu_time_ns, outside, profile.gil_contention])
         assert 0 < contention < 1  # four threads compute under one GIL, and then sleep
 
 
+@best_of_three
 def test_shares_of_a_program_that_knows_them() -> None:
     """One thread computes, sleeps and waits for a lock in turns, as long as it measures itself."""
     found = in_child(
@@ -230,6 +231,7 @@ tell([truth, found, profile.stats.ticks, [t.cpu_ns for t in profile.threads if t
     assert cpu_in_compute > 0.9 * cpu_ns
 
 
+@best_of_three
 def test_the_gil_who_waits_and_who_holds_it() -> None:
     if spprof._native.free_threaded_build:
         pytest.skip("this interpreter has no GIL")
@@ -372,6 +374,7 @@ def test_stats_while_it_runs() -> None:
     assert sys.getrefcount(profile) > 0 and profile.stats.outside_reads >= 0
 
 
+@best_of_three
 def test_a_thread_that_blocks_the_signal_runs_all_the_same() -> None:
     found = in_child(
         """
