@@ -222,7 +222,7 @@ class BaseProfile:
 
         path: its ending says the format (see `spprof.export.FORMATS`); a further ``.gz`` compresses it.
         format: name of the format ("speedscope", "collapsed", "svg", "spprof", "pprof", "chrome", "firefox", "pstats",
-            "otlp", "markdown"), whatever the ending is.
+            "otlp", "markdown", "html"), whatever the ending is.
 
         Raises ValueError for an unknown ending or format, OSError if the file can't be written.
         """

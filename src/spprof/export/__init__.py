@@ -10,6 +10,7 @@
     .otlp.pb                         otlp             OpenTelemetry collectors
     .pstats                          pstats           Python's own `pstats`, snakeviz
     .md                              markdown         people, issues, chat
+    .html                            html             the report, for any browser
 
 A format is a module with ``render(profile)``, which yields the file's text (or bytes) piece by piece. A new one needs a
 line in `FORMATS`.
@@ -42,6 +43,7 @@ FORMATS: dict[str, tuple[str, ...]] = {
     "pstats": (".pstats",),
     "otlp": (".otlp.pb",),
     "markdown": (".md",),
+    "html": (".html",),
 }
 COMPRESSED = ".gz"
 
