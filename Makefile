@@ -19,9 +19,13 @@ endif
 SOURCES := $(shell find csrc src meson.build pyproject.toml -type f ! -name '*.pyc' 2>/dev/null)
 C_FILES := $(shell find csrc tests -name '*.[ch]' 2>/dev/null)
 
+# The page of the HTML report: in releases, and in a checkout after `make web`.
+REPORT := src/spprof/export/_report/report.js
+WEB_SOURCES := $(wildcard web/src/* web/*.json web/*.mjs)
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-all test-c asan lint format wheel clean venv
+.PHONY: help demo test test-all test-c asan lint format web wheel clean venv
 
 help:  ## List what can be made.
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | while IFS="$$(printf '\t')" read -r name text; do \
@@ -58,14 +62,19 @@ format: $(VENV)/.lint  ## Rewrite Python and C files in the project's style.
 	$(VENV)/bin/ruff format .
 	$(VENV)/bin/clang-format -i $(C_FILES)
 
-wheel: $(VENV)/.build  ## Build a wheel and a source distribution into dist/.
+web: $(REPORT)  ## Build the page of the HTML report (needs Node.js and npm); without it saving .html is an error that says so.
+
+wheel: $(VENV)/.build $(REPORT)  ## Build a wheel and a source distribution into dist/.
 	$(PIP) install build
 	$(VENV)/bin/python -m build --no-isolation --outdir dist .
 
 clean:  ## Remove the environment and everything that was built.
-	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	rm -rf $(VENV) build dist demo web/node_modules $(dir $(REPORT)) .mypy_cache .ruff_cache .pytest_cache .hypothesis
 
 venv: $(VENV)/.installed $(VENV)/.test $(VENV)/.lint  ## Make .venv with spprof and all tools, to be activated.
+
+$(REPORT): $(WEB_SOURCES) tools/build_web.py
+	@tools/build_web.py
 
 # ---- the environment, step by step; a stamp for each
 

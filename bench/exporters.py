@@ -23,7 +23,7 @@ STACKS, THREADS, FUNCTIONS, DEPTH = 2000, 8, 300, 25
 MS = 1_000_000
 
 
-def made(count: int) -> Profile:
+def made(count: int, stacks: int = STACKS) -> Profile:
     """A profile as a server has it: stacks that repeat, jittered times, weights that are nearly equal."""
     pick = random.Random(1)
     frames = [
@@ -40,7 +40,7 @@ def made(count: int) -> Profile:
         for i in range(FUNCTIONS)
     ]
     parents, of, depths, leaves = array("I", [0]), array("I", [0xFFFFFFFF]), [0], []
-    for _ in range(STACKS):
+    for _ in range(stacks):
         node = pick.randrange(len(parents))
         while depths[node] < DEPTH:
             parents.append(node)
@@ -48,7 +48,7 @@ def made(count: int) -> Profile:
             depths.append(depths[node] + 1)
             node = len(parents) - 1
         leaves.append(node)
-    nodes = array("I", pick.choices(leaves, [1 / (i + 1) for i in range(STACKS)], k=count))
+    nodes = array("I", pick.choices(leaves, [1 / (i + 1) for i in range(stacks)], k=count))
     threads = array("I", pick.choices(range(THREADS), k=count))
     weights = array("q", [10 * MS + pick.randrange(2) for _ in range(count)])
     sums = [0] * THREADS

@@ -50,8 +50,14 @@ const STATES: [number, number, number][] = [
 ];
 
 function shade([hue, saturation, lightness]: [number, number, number], variation: number, dark: boolean): string {
-  const l = dark ? 27 + (lightness - 66) * 0.25 + variation * 5 : lightness + variation * 5;
-  return `hsl(${hue} ${dark ? saturation * 0.62 : saturation}% ${l.toFixed(1)}%)`;
+  const l = (dark ? 38 + (lightness - 66) * 0.3 + variation * 4 : lightness + variation * 5) / 100;
+  const s = (dark ? saturation * 0.66 : saturation) / 100;
+  const channel = (n: number): string => {
+    const k = (n + hue / 30) % 12;
+    const value = l - s * Math.min(l, 1 - l) * Math.max(-1, Math.min(k - 3, 9 - k, 1));
+    return Math.round(255 * value).toString(16).padStart(2, "0");
+  };
+  return `#${channel(0)}${channel(8)}${channel(4)}`;
 }
 
 /** A number from -1 to 1 that depends on the name alone: neighbours can be told apart. */

@@ -2,10 +2,11 @@
 
 import { MERGED, type Box, type Boxes } from "./boxes";
 import { el, fit, oncePerFrame } from "./dom";
+import { Pixels } from "./pixels";
 
 export const ROW = 19;
 const FONT = '11.5px ui-monospace, "SF Mono", "Cascadia Mono", Menlo, Consolas, "DejaVu Sans Mono", monospace';
-const THINNEST = 1.2; // pixels; thinner boxes are merged
+const THINNEST = 1.4; // pixels; thinner boxes are merged
 
 export interface Look {
   fill(box: Box): string;
@@ -41,6 +42,7 @@ export class Flame {
   /** Figures for tests and benchmarks: how long the last picture took (ms), and how many there were. */
   readonly drawing = { ms: 0, frames: 0 };
   private characterWidth = 7;
+  private readonly pixels = new Pixels();
   private readonly draw = oncePerFrame(() => this.drawNow());
   private animation = 0;
 
@@ -157,8 +159,6 @@ export class Flame {
     if (!boxes || !width || !height) return;
     const began = performance.now();
     const context = fit(this.canvas);
-    context.fillStyle = look.background;
-    context.fillRect(0, 0, width, height);
     const from = this.from * boxes.total;
     const span = (this.to - this.from) * boxes.total;
     const scale = width / span;
@@ -168,6 +168,8 @@ export class Flame {
     this.characterWidth = context.measureText("0").width;
     let style = "";
     const texts: [Box, number, number, number][] = [];
+    const wide: [string, number, number, number][] = [];
+    const pixels = this.pixels.begin(context, look.background);
     for (const box of this.drawn) {
       const y = this.top(box.depth);
       if (y <= -ROW || y >= height) continue;
@@ -176,9 +178,14 @@ export class Flame {
       const room = right - left;
       const match = box.key === MERGED ? 2 * Math.sign(look.match(-1)) : look.match(box.key);
       const fill = match === 1 ? look.hit : match === 2 ? look.dim : look.fill(box);
-      if (fill !== style) context.fillStyle = style = fill;
-      context.fillRect(left, y, Math.max(room - (room > 3 ? 1 : 0.3), 0.7), ROW - 1);
+      if (room < 6) pixels.fill(left, y, room - (room > 3 ? 1 : 0), ROW - 1, fill);
+      else wide.push([fill, left, y, room - 1]);
       if (room > 24 && box.key !== MERGED) texts.push([box, left, room, y]);
+    }
+    pixels.end();
+    for (const [fill, left, y, room] of wide) {
+      if (fill !== style) context.fillStyle = style = fill;
+      context.fillRect(left, y, room, ROW - 1);
     }
     style = "";
     for (const [box, left, room, y] of texts) {

@@ -8,12 +8,14 @@ export function header(profile: Profile, ...buttons: HTMLElement[]): HTMLElement
   const { facts, threads } = profile;
   const whole = threads.reduce((sum, thread) => sum + thread.time_ns, 0);
   const words = [
-    `${duration(whole)} of ${facts.measure}`, `${duration(facts.duration_ns)} elapsed`, plural(facts.samples, "sample"),
-    `one every ${facts.interval_ns / 1e6} ms`, plural(threads.length, "thread"), `Python ${facts.python}`, facts.platform,
+    `${duration(whole)} of ${facts.measure} in ${plural(threads.length, "thread")}`, `${duration(facts.duration_ns)} elapsed`,
+    `${plural(facts.samples, "sample")}, one every ${facts.interval_ns / 1e6} ms`, `Python ${facts.python}`, facts.platform,
     facts.start > 0 ? new Date(facts.start * 1000).toLocaleString() : "",
   ];
   return el("header", {},
-    el("h1", {}, facts.program || "python"), el("p", { class: "facts" }, words.filter(Boolean).join(" \u00b7 ")), losses(profile, whole), el("div", { class: "buttons" }, ...buttons));
+    el("div", { class: "about" },
+      el("h1", {}, facts.program || "python"), el("p", { class: "facts" }, words.filter(Boolean).join(" \u00b7 ")), losses(profile, whole)),
+    el("div", { class: "buttons" }, ...buttons));
 }
 
 function losses(profile: Profile, whole: number): HTMLElement | null {

@@ -8,7 +8,7 @@ const KEYS: [string, [string, string][]][] = [
     ["/", "search: a regular expression; capitals make it exact; Esc clears it"],
     ["t", "next thread (Shift: the one before)"],
     ["o", "by weight, or in the order of time"],
-    ["r", "root on top, or at the bottom"],
+    ["r", "icicle (root on top) or flame (root at the bottom)"],
     ["c", "next colours: modules, kind of code, state"],
     ["m", "elapsed time or CPU time, where both are known"],
     ["h  f", "hide, or focus on, the module of the selected function"],

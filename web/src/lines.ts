@@ -46,19 +46,39 @@ export function lineSums(view: View, file: string): LineSums {
 
 const WORDS = /("""|'''|"(?:\\.|[^"\\])*"|'(?:\\.|[^'\\])*'|#.*|\b(?:False|None|True|and|as|assert|async|await|break|case|class|continue|def|del|elif|else|except|finally|for|from|global|if|import|in|is|lambda|match|nonlocal|not|or|pass|raise|return|try|while|with|yield)\b|\b\d[\w.]*)/g;
 
-/** A line of Python with strings, comments, keywords and numbers marked; only hints, line by line. */
-function coloured(text: string, python: boolean): (Node | string)[] {
-  if (!python) return [text];
-  const result: (Node | string)[] = [];
-  let done = 0;
-  for (const found of text.matchAll(WORDS)) {
-    const word = found[0];
-    const kind = word[0] === "#" ? "c" : word[0] === '"' || word[0] === "'" ? "s" : /\d/.test(word[0]!) ? "n" : "k";
-    result.push(text.slice(done, found.index), el("span", { class: kind }, word));
-    done = found.index + word.length;
+/** Marks strings, comments, keywords and numbers of Python, line after line: hints, nothing more. */
+class Highlighter {
+  private open = ""; // the quotes of a string that goes on
+
+  constructor(private readonly python: boolean) {}
+
+  line(text: string): (Node | string)[] {
+    if (!this.python) return [text];
+    const result: (Node | string)[] = [];
+    let done = 0;
+    if (this.open) {
+      const end = text.indexOf(this.open);
+      done = end < 0 ? text.length : end + 3;
+      result.push(el("span", { class: "s" }, text.slice(0, done)));
+      if (end < 0) return result;
+      this.open = "";
+    }
+    WORDS.lastIndex = done;
+    for (let found = WORDS.exec(text); found; found = WORDS.exec(text)) {
+      let word = found[0];
+      result.push(text.slice(done, found.index));
+      if (word === '"""' || word === "'''") {
+        const end = text.indexOf(word, found.index + 3);
+        if (end < 0) this.open = word;
+        word = text.slice(found.index, end < 0 ? text.length : end + 3);
+      }
+      const kind = word[0] === "#" ? "c" : word[0] === '"' || word[0] === "'" ? "s" : /\d/.test(word[0]!) ? "n" : "k";
+      result.push(el("span", { class: kind }, word));
+      done = WORDS.lastIndex = found.index + word.length;
+    }
+    result.push(text.slice(done));
+    return result;
   }
-  result.push(text.slice(done));
-  return result;
 }
 
 export class Source {
@@ -97,8 +117,7 @@ export class Source {
     const code = this.element.querySelector<HTMLElement>(".code");
     if (!code) return;
     const target = code.querySelector<HTMLElement>(".target");
-    const hot = code.querySelector<HTMLElement>(".begins ~ .hottest");
-    if (scroll !== undefined && !(target ?? hot)) code.scrollTop = scroll;
+    if (scroll !== undefined && !target) code.scrollTop = scroll;
     else if (target) code.scrollTop = target.offsetTop - 40;
   }
 
@@ -122,6 +141,7 @@ export class Source {
     const most = Math.max(...sums.own.values(), 1);
     parts.forEach(([first, text], index) => {
       if (index || first > 1) grid.append(el("div", { class: "gap" }, "\u22ef"));
+      const highlighter = new Highlighter(python);
       text.split("\n").forEach((content, offset) => {
         const number = first + offset;
         const own = sums.own.get(number) ?? 0;
@@ -130,7 +150,7 @@ export class Source {
         const line = el("div", { class: `line ${marks}`, "data-line": number },
           el("span", { class: "own", title: own ? percent(own, whole) : "" }, own ? duration(own) : ""),
           el("span", { class: "total", title: total ? percent(total, whole) : "" }, total ? duration(total) : ""),
-          el("span", { class: "number" }, String(number)), el("span", { class: "text" }, ...coloured(content, python)));
+          el("span", { class: "number" }, String(number)), el("span", { class: "text" }, ...highlighter.line(content)));
         if (own || total) line.style.setProperty("--heat", String(Math.max(own ? 0.06 + 0.5 * Math.sqrt(own / most) : 0, 0.035)));
         grid.append(line);
       });

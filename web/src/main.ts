@@ -18,7 +18,7 @@ import { Timeline } from "./timeline";
 import { View } from "./tree";
 
 const TABS: [Tab, string][] = [["graph", "Flame graph"], ["functions", "Functions"], ["callers", "Callers & callees"], ["source", "Source"]];
-const COLOURINGS: [ColourBy, string][] = [["module", "module"], ["kind", "Python / native"], ["state", "state"]];
+const COLOURINGS: [ColourBy, string][] = [["module", "module"], ["kind", "kind of code"], ["state", "state"]];
 
 class App {
   state: State;
@@ -44,7 +44,7 @@ class App {
   private readonly box: HTMLInputElement;
   private readonly result = el("span", { class: "result", role: "status" });
   private readonly tabs = new Map<Tab, HTMLElement>();
-  private readonly choices: { set(): void }[] = [];
+  private readonly choices: { set(): void; element: HTMLElement; tabs: readonly Tab[] | null }[] = [];
   private readonly systemDark = matchMedia("(prefers-color-scheme: dark)");
   private readonly showSoon = oncePerFrame(() => this.show());
 
@@ -95,12 +95,14 @@ class App {
 
   private rankedPackages(): string[] {
     const { profile } = this;
-    const sums = new Map<string, number>();
-    const { node, weight } = profile.samples;
-    for (let row = 0; row < profile.samples.count; row++) {
-      const func = profile.treeFunction[profile.treeOf[node[row]!]!]!;
-      if (func >= 0) sums.set(profile.functions[func]!.package, (sums.get(profile.functions[func]!.package) ?? 0) + weight[row]!);
+    const own = new Float64Array(profile.functions.length);
+    const { node, weight, count } = profile.samples;
+    for (let row = 0; row < count; row++) {
+      const func = profile.frameFunction[profile.nodeFrame[node[row]!]!]!;
+      if (node[row]) own[func]! += weight[row]!;
     }
+    const sums = new Map<string, number>();
+    for (const func of profile.functions) sums.set(func.package, (sums.get(func.package) ?? 0) + own[func.id]!);
     return [...sums].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).map(([name]) => name);
   }
 
@@ -116,9 +118,9 @@ class App {
       tabs.append(button);
     });
     const options: HTMLElement[] = [];
-    const add = (label: string, values: [string, string][], get: (state: State) => string, put: (value: string) => Partial<State>): void => {
+    const add = (label: string, values: [string, string][], get: (state: State) => string, put: (value: string) => Partial<State>, only: readonly Tab[] | null = null): void => {
       const made = choice(label, values, get(this.state), (value) => this.update(put(value)));
-      this.choices.push({ set: () => made.set(get(this.state)) });
+      this.choices.push({ set: () => made.set(get(this.state)), element: made.element, tabs: only });
       options.push(made.element);
     };
     const threads: [string, string][] = [["-1", "all, merged"]];
@@ -126,11 +128,11 @@ class App {
     profile.threads.forEach((thread, index) => threads.push([String(index), thread.name]));
     add("Thread", threads, (state) => String(state.thread), (value) => ({ thread: Number(value), window: [0, 1] }));
     if (profile.facts.timed) {
-      add("Order", [["weight", "left-heavy"], ["time", "time"]], (state) => state.order, (value) => ({ order: value as State["order"], window: [0, 1] }));
+      add("Order", [["weight", "left-heavy"], ["time", "time"]], (state) => state.order, (value) => ({ order: value as State["order"], window: [0, 1] }), ["graph"]);
     }
-    add("Root", [["top", "on top (icicle)"], ["bottom", "at the bottom (flame)"]], (state) => (state.bottom ? "bottom" : "top"), (value) => ({ bottom: value === "bottom" }));
+    add("Shape", [["top", "icicle"], ["bottom", "flame"]], (state) => (state.bottom ? "bottom" : "top"), (value) => ({ bottom: value === "bottom" }), ["graph"]);
     const colourings = COLOURINGS.filter(([by]) => by !== "state" || profile.samples.state);
-    add("Colour", colourings, (state) => state.colour, (value) => ({ colour: value as ColourBy }));
+    add("Colour", colourings, (state) => state.colour, (value) => ({ colour: value as ColourBy }), ["graph", "callers"]);
     if (profile.samples.cpu) {
       const measure = profile.facts.mode === "gil" ? "with the GIL" : "elapsed time";
       add("Measure", [["", measure], ["cpu", "CPU time"]], (state) => (state.cpu ? "cpu" : ""), (value) => ({ cpu: value === "cpu", window: [0, 1] }));
@@ -138,7 +140,7 @@ class App {
     document.body.append(el("div", { class: "page" },
       header(profile, link, dark, help),
       this.timeline?.element,
-      el("div", { class: "toolbar" }, tabs, el("div", { class: "options" }, ...options), el("div", { class: "search" }, this.result, this.box)),
+      el("div", { class: "toolbar" }, tabs, el("div", { class: "options" }, ...options), el("div", { class: "search" }, this.box, this.result)),
       el("div", { class: "body" }, this.main, this.modules.element), this.status), this.tip, this.help.element);
   }
 
@@ -227,14 +229,18 @@ class App {
     const whole = this.view.tree.total[0]!;
     if (this.box.value !== state.search) this.box.value = state.search;
     this.box.classList.toggle("wrong", !!this.found.error);
+    this.box.title = this.found.error ? `Not a regular expression: ${this.found.error}` : "Names, modules and files; a regular expression (/)";
     this.result.textContent = this.found.error
-      ? `not a regular expression: ${this.found.error}`
+      ? "not an expression"
       : this.found.fits ? `${plural(this.found.count, "function")}, ${percent(this.view.matched(this.found.fits), whole)}` : "";
     for (const [tab, button] of this.tabs) button.setAttribute("aria-selected", String(tab === state.tab));
-    for (const each of this.choices) each.set();
+    for (const each of this.choices) {
+      each.set();
+      each.element.hidden = !!each.tabs && !each.tabs.includes(state.tab);
+    }
     this.timeline?.set(state.range, state.thread, this.colours.theme);
     this.modules.show(this.sums.own, whole, this.colours, state.hidden, state.focus);
-    if ((state.tab === "callers" || state.tab === "source") && state.func < 0 && state.tab === "callers") state.func = this.hottest();
+    if (state.tab === "callers" && state.func < 0) state.func = this.hottest();
     const parts: Record<Tab, HTMLElement> = { graph: this.flame.element, functions: this.table.element, callers: this.sandwich.element, source: this.source.element };
     if (this.main.firstChild !== parts[state.tab]) this.main.replaceChildren(parts[state.tab]);
     if (state.tab === "graph") {

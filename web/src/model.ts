@@ -65,7 +65,7 @@ export interface Profile {
     weight: Float64Array;
     node: Int32Array; // of the tree of frames
     thread: Int32Array;
-    number: Float64Array; // of samples that it stands for; 0: a loss
+    number: Int32Array; // of samples that it stands for; 0: a loss
     state: Uint8Array | null;
     cpu: Float64Array | null;
   };
@@ -166,21 +166,20 @@ function byThread(threads: number, thread: Int32Array, time: Float64Array): Int3
 /** The profile in the page. */
 export async function load(text: string): Promise<Profile> {
   const head = JSON.parse(text) as Head;
-  const names = Object.keys(head.columns);
-  const unpackedColumns = await Promise.all(names.map((name) => unpacked(head.columns[name]!)));
-  const columns = new Map(names.map((name, index) => [name, unpackedColumns[index]!]));
-  const column = (name: string): Float64Array => columns.get(name)!;
-  const ints = (name: string): Int32Array => Int32Array.from(column(name));
-  const frameFunction = ints("frame_function");
-  const nodeParent = ints("node_parent");
-  const nodeFrame = ints("node_frame");
+  const doubles = (name: string): Promise<Float64Array> => unpacked(head.columns[name]!, (count) => new Float64Array(count));
+  const ints = (name: string): Promise<Int32Array> => unpacked(head.columns[name]!, (count) => new Int32Array(count));
+  const known = (name: string): boolean => name in head.columns;
+  const [time, weight, cpu, frameFunction, frameLine, nodeParent, nodeFrame, node, thread, state, number] = await Promise.all([
+    doubles("sample_time_us"), doubles("sample_weight"), known("sample_cpu") ? doubles("sample_cpu") : null,
+    ints("frame_function"), ints("frame_line"), ints("node_parent"), ints("node_frame"), ints("sample_node"), ints("sample_thread"),
+    known("sample_state") ? unpacked(head.columns["sample_state"]!, (count) => new Uint8Array(count)) : null, ints("sample_count"),
+  ]);
+  for (let row = 0; row < time.length; row++) time[row]! *= 1000;
   const tree = new Children(nodeParent.length);
   const treeOf = new Int32Array(nodeParent.length);
   for (let node = 1; node < nodeParent.length; node++) {
     treeOf[node] = tree.child(treeOf[nodeParent[node]!]!, frameFunction[nodeFrame[node]!]!);
   }
-  const thread = ints("sample_thread");
-  const time = column("sample_time");
   return {
     facts: { ...head.facts, program: clean(head.facts.program) },
     threads: head.threads.map((each) => ({ ...each, name: clean(each.name) })),
@@ -188,19 +187,14 @@ export async function load(text: string): Promise<Profile> {
     states: head.states.map(([state, what]) => (what ? `${state}: ${what}` : state)),
     sources: new Map(head.sources.map((source) => [clean(source.file), source])),
     frameFunction,
-    frameLine: ints("frame_line"),
+    frameLine,
     nodeParent,
     nodeFrame,
     treeParent: tree.parent.subarray(0, tree.size),
     treeFunction: tree.key.subarray(0, tree.size),
     treeOf,
     samples: {
-      count: time.length, time, thread,
-      weight: column("sample_weight"),
-      node: ints("sample_node"),
-      number: column("sample_count"),
-      state: columns.has("sample_state") ? Uint8Array.from(column("sample_state")) : null,
-      cpu: columns.get("sample_cpu") ?? null,
+      count: time.length, time, thread, weight, node, number, state, cpu,
     },
     byThread: byThread(head.threads.length, thread, time),
   };

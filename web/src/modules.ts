@@ -72,7 +72,7 @@ export class Modules {
       if (!this.opened.delete(name)) this.opened.add(name);
       this.last?.();
     };
-    return el("div", { class: `module${isHidden ? " hidden" : ""}${isFocus ? " focused" : ""}${colour ? "" : " sub"}`, "data-module": name },
+    return el("div", { class: `entry${isHidden ? " hidden" : ""}${isFocus ? " focused" : ""}${colour ? "" : " sub"}`, "data-module": name },
       more ? el("button", { type: "button", class: "more", "aria-expanded": String(open), title: "Modules of this package", onclick: expand }, open ? "\u25be" : "\u25b8")
         : el("span", { class: "more" }),
       colour ? this.swatch(colour) : null,

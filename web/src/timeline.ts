@@ -7,23 +7,23 @@ import { type Theme } from "./colours";
 
 const LANE = 24;
 const AXIS = 18;
-const BINS = 2000;
+const MOST_BINS = 2000;
 const GIL_WAIT = 1; // index of spprof.STATES
 const FONT = '11px system-ui, "Segoe UI", "DejaVu Sans", sans-serif';
 
 /** By thread and bin: CPU time, or time with the GIL, and time of waiting for the GIL. */
-function densities(profile: Profile): { busy: Float64Array; waiting: Float64Array | null } {
+function densities(profile: Profile, bins: number): { busy: Float64Array; waiting: Float64Array | null } {
   const { samples, threads, facts, byThread } = profile;
-  const width = Math.max(facts.duration_ns, 1) / BINS;
-  const busy = new Float64Array(threads.length * BINS);
-  const waiting = samples.state ? new Float64Array(threads.length * BINS) : null;
+  const width = Math.max(facts.duration_ns, 1) / bins;
+  const busy = new Float64Array(threads.length * bins);
+  const waiting = samples.state ? new Float64Array(threads.length * bins) : null;
   const spread = (into: Float64Array, base: number, from: number, to: number, weight: number): void => {
-    const first = Math.min(Math.max(Math.floor(from / width), 0), BINS - 1);
-    const last = Math.min(Math.max(Math.floor(to / width), first), BINS - 1);
+    const first = Math.min(Math.max(Math.floor(from / width), 0), bins - 1);
+    const last = Math.min(Math.max(Math.floor(to / width), first), bins - 1);
     for (let bin = first; bin <= last; bin++) into[base + bin]! += weight / (last - first + 1);
   };
   for (let thread = 0; thread < threads.length; thread++) {
-    const base = thread * BINS;
+    const base = thread * bins;
     for (const row of byThread[thread]!) {
       if (!samples.number[row]) continue;
       const time = samples.time[row]!;
@@ -44,6 +44,7 @@ export class Timeline {
   private readonly note: HTMLElement;
   private readonly clear: HTMLButtonElement;
   private readonly busy: Float64Array;
+  private readonly bins: number;
   private readonly waiting: Float64Array | null;
   private range: [number, number] | null = null;
   private gutter = 120;
@@ -54,7 +55,10 @@ export class Timeline {
     private readonly profile: Profile, private theme: Theme,
     private readonly change: (range: [number, number] | null) => void, private readonly choose: (thread: number) => void,
   ) {
-    const found = densities(profile);
+    // With less than a few samples each, bins would show their chance.
+    const { duration_ns: end, interval_ns: interval } = profile.facts;
+    this.bins = Math.max(1, Math.min(MOST_BINS, Math.floor(end / Math.max(4 * interval, 1))));
+    const found = densities(profile, this.bins);
     this.busy = found.busy;
     this.waiting = found.waiting;
     this.canvas = el("canvas", {
@@ -126,8 +130,9 @@ export class Timeline {
       context.fillRect(x, AXIS - 5, 1, 5);
       if (x < width - 45) context.fillText(instant(at, step), x + 4, AXIS / 2);
     }
+    const { bins } = this;
     const plot = width - this.gutter;
-    const binWidth = end / BINS;
+    const binWidth = end / bins;
     profile.threads.forEach((thread, index) => {
       const y = AXIS + index * LANE;
       const chosen = this.thread === index;
@@ -142,10 +147,10 @@ export class Timeline {
         if (!layer) continue;
         context.fillStyle = colour;
         for (let x = 0; x < plot; x++) {
-          const first = Math.floor((x / plot) * BINS);
-          const last = Math.max(first + 1, Math.floor(((x + 1) / plot) * BINS));
+          const first = Math.floor((x / plot) * bins);
+          const last = Math.max(first + 1, Math.floor(((x + 1) / plot) * bins));
           let sum = 0;
-          for (let bin = first; bin < last; bin++) sum += layer[index * BINS + bin]!;
+          for (let bin = first; bin < last; bin++) sum += layer[index * bins + bin]!;
           const share = Math.min(1, sum / (binWidth * (last - first)));
           if (share > 0.004) {
             const tall = Math.max(1, share * (LANE - 5));

@@ -1,7 +1,7 @@
 """What the HTML report knows of a profile: a JSON object, and columns of integers packed as in the ``.spprof`` file.
 
     head       facts, threads, texts, functions, states
-    columns    frames (function, line); tree (parent, frame); samples (time, weight, node, thread, state, cpu, count)
+    columns    frames (function, line); tree (parent, frame); samples (time_us, weight, node, thread, state, cpu, count)
 
 Frames are functions at a line: columns within a line are of no use in a browser, and nodes that look the same without them are one.
 Losses are samples with a count of 0, after the others, so that the weights of a thread add up to its time. The time of a loss
@@ -104,6 +104,8 @@ def packed_columns(profile: BaseProfile) -> Iterator[tuple[str, str]]:
     yield "node_parent", _text(parents)
     yield "node_frame", _text(node_frames)
     columns["node"] = [node_of[node] for node in columns["node"]]
+    # Nobody sees less than a microsecond of a time axis, and the digits below are half of the file.
+    columns["time_us"] = [time // 1000 for time in columns.pop("time")]
     for name, column in columns.items():
         yield f"sample_{name}", _text(column)
 
@@ -204,7 +206,25 @@ def _is_timed(profile: BaseProfile) -> bool:
 
 
 def _sample_count(profile: BaseProfile) -> int:
+    from .._profile import Profile
+
+    if isinstance(profile, Profile):
+        return profile.sample_count
     return sum(count for count, _ in profile._totals().values())
+
+
+def weight_by_node(profile: BaseProfile) -> dict[int, int]:
+    """Weight of the samples by the node of their stack."""
+    from .._profile import Profile
+
+    sums: dict[int, int] = {}
+    if isinstance(profile, Profile):
+        pairs: Any = zip(profile._rows.nodes, profile._rows.weights)
+    else:
+        pairs = ((node, weight) for (_, node), (_, weight) in profile._totals().items())
+    for node, weight in pairs:
+        sums[node] = sums.get(node, 0) + weight
+    return sums
 
 
 def _text(values: Sequence[int]) -> str:

@@ -10,6 +10,8 @@ from __future__ import annotations
 import os
 import stat
 
+from ._report_data import weight_by_node
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
@@ -57,12 +59,13 @@ def _wanted(profile: BaseProfile) -> list[tuple[str, list[tuple[int, int]]]]:
     """Files, those with the most own time first, and ranges of lines of each: sorted, apart from each other."""
     tree = profile._tree
     own: dict[str, int] = {}
-    for (_, node), (_, weight) in profile._totals().items():
+    by_node = weight_by_node(profile)
+    for node, weight in by_node.items():
         if node:
             file = tree.frames[tree.frame_of[node]].filename
             own[file] = own.get(file, 0) + weight
     wanted: dict[str, dict[int, list[int]]] = {}
-    for index in tree.frames_in(node for _, node in profile._totals()):
+    for index in tree.frames_in(by_node):
         frame = tree.frames[index]
         if frame.filename and frame.lineno > 0:
             wanted.setdefault(frame.filename, {}).setdefault(frame.firstlineno, []).append(frame.lineno)
