@@ -17,7 +17,7 @@ from typing import Any
 
 from spprof._build import profile_from
 from spprof._profile import Profile
-from spprof.export import FORMATS
+from spprof.export import FORMATS, check_ready
 
 STACKS, THREADS, FUNCTIONS, DEPTH = 2000, 8, 300, 25
 MS = 1_000_000
@@ -74,6 +74,10 @@ def main() -> None:
     report: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         for name, endings in FORMATS.items():
+            try:
+                check_ready(name)
+            except RuntimeError:  # the HTML report's page is not built
+                continue
             path = Path(folder, f"profile{endings[0]}")
             begin = process_time_ns()
             profile.save(path)

@@ -12,10 +12,12 @@ from pathlib import Path
 import pytest
 from children import python
 from profiles import CHILD_PATH, example, make_profile
+from report import any_page
 
 from spprof import export
 from spprof.export._file import check_writable
 
+__all__ = ["any_page"]
 root_only = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 
 
@@ -52,6 +54,7 @@ def test_format_overrides_the_ending(tmp_path: Path) -> None:
         profile.save(3)  # type: ignore[arg-type]
 
 
+@pytest.mark.usefixtures("any_page")
 @pytest.mark.parametrize("ending", [ending for endings in export.FORMATS.values() for ending in endings])
 def test_compressed_is_the_same_and_equal_runs_give_equal_files(ending: str, tmp_path: Path) -> None:
     profile = example()

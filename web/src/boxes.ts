@@ -53,13 +53,14 @@ export class TreeBoxes implements Boxes {
       while (low < high) {
         const middle = (low + high) >> 1;
         const child = children[middle]!;
-        if (tree.placedStart(child) + tree.total[child]! <= from) low = middle + 1;
+        // Sums are not exact to the last digit: a neighbour that ends where the window begins is not in it.
+        if (tree.placedStart(child) + tree.total[child]! <= from + thinnest / 1000) low = middle + 1;
         else high = middle;
       }
       for (let i = low; i < children.length; i++) {
         const node = children[i]!;
         const start = tree.placedStart(node);
-        if (start >= to) break;
+        if (start >= to - thinnest / 1000) break;
         const end = start + tree.total[node]!;
         if (end - start < thinnest) {
           if (!byWeight) continue;

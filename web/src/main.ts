@@ -372,7 +372,7 @@ class App {
     const { state, profile } = this;
     const cycle = <T>(values: readonly T[], now: T, by = 1): T => values[(values.indexOf(now) + by + values.length) % values.length]!;
     const threads = [-1, ...(profile.threads.length > 1 ? [-2] : []), ...profile.threads.keys()];
-    const ofModule = (what: "hidden" | "focus"): void => {
+    const withModule = (what: "hidden" | "focus"): void => {
       const func = profile.functions[state.func];
       if (func) this.toggle(what, func.package);
     };
@@ -385,8 +385,8 @@ class App {
       r: () => this.update({ bottom: !state.bottom }),
       c: () => this.update({ colour: cycle(COLOURINGS.map(([by]) => by).filter((by) => by !== "state" || profile.samples.state), state.colour) }),
       m: () => profile.samples.cpu && this.update({ cpu: !state.cpu, window: [0, 1] }),
-      h: () => ofModule("hidden"),
-      f: () => ofModule("focus"),
+      h: () => withModule("hidden"),
+      f: () => withModule("focus"),
       l: () => this.cycleTheme(),
       Escape: () => this.escape(),
     };

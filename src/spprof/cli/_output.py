@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING
 
 from spprof.cli._request import Output
-from spprof.export import FORMATS, check_writable, format_of
+from spprof.export import FORMATS, check_ready, check_writable, format_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,6 +29,8 @@ def choose(asked: Sequence[str] | None, format: str | None, kind: str, name: str
     """
     if format is not None and format not in FORMATS:
         raise RequestError(f"unknown format {format!r}; known formats: {', '.join(FORMATS)}")
+    if format is not None:
+        _check_ready(format)
     if asked:
         return [_checked(path, format) for path in asked], []
     return _default(format or "speedscope", kind, name)
@@ -41,10 +43,18 @@ def _checked(path: str, format: str | None) -> Output:
         name, _ = format_of(path, format)
     except ValueError as error:
         raise RequestError(str(error)) from None
+    _check_ready(name)
     try:
         return Output(check_writable(path), name)
     except OSError as error:
         raise RequestError(f"can't write {path!r}: {error.strerror}") from None
+
+
+def _check_ready(format: str) -> None:
+    try:
+        check_ready(format)
+    except RuntimeError as error:
+        raise RequestError(str(error)) from None
 
 
 def _default(format: str, kind: str, name: str) -> tuple[list[Output], list[str]]:

@@ -86,6 +86,14 @@ def renderer(format: str) -> Renderer:
     return render
 
 
+def check_ready(format: str) -> None:
+    """Raises RuntimeError, which says what to do, if this installation can't write *format*."""
+    if format == "html":
+        from .html import bundle
+
+        bundle()
+
+
 def save(profile: BaseProfile, path: PathLike, format: str | None = None) -> None:
     """Writes *profile* to *path*; see ``Profile.save``."""
     name, compressed = format_of(path, format)

@@ -3,7 +3,8 @@
     head       facts, threads, texts, functions, states
     columns    frames (function, line); tree (parent, frame); samples (time_us, weight, node, thread, state, cpu, count)
 
-Frames are functions at a line: columns within a line are of no use in a browser, and nodes that look the same without them are one.
+Frames are functions at a line: columns within a line are of no use in a browser, and nodes that look the same without them are
+one.
 Losses are samples with a count of 0, after the others, so that the weights of a thread add up to its time. The time of a loss
 that has no place in time, and of all samples of an aggregated profile, is later than the profile's end.
 """

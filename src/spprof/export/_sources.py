@@ -1,8 +1,8 @@
 """Source text for the report: of each file with samples the lines of its functions, as far as they have any.
 
-A report is made to be passed on, and a profile may come from elsewhere and name any file. So only source files are read (regular files
-with a known ending, or scripts whose first line names Python), only functions' lines around samples, and all in all not
-more than a limit: the files with the most time come first. `SPPROF_REPORT_SOURCE=0` in the environment leaves all text out.
+A report is made to be passed on, and a profile may come from elsewhere and name any file. So only source files are read (regular
+files with a known ending, or scripts whose first line names Python), of these only lines around samples, and all in all not more
+than a limit: the files with the most time come first. `SPPROF_REPORT_SOURCE=0` in the environment leaves all text out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _ENDINGS = (
 )  # fmt: skip
 
 
-class _Missing(Exception):
+class _MissingError(Exception):
     """There is no text to show; says why."""
 
 
@@ -44,12 +44,12 @@ def sources(profile: BaseProfile) -> list[dict[str, Any]]:
             parts = _parts(lines, ranges)
             size = sum(len(text) for _, text in parts)
             if size > left:
-                raise _Missing("left out: the report has as much source text as it may have, of hotter files")
+                raise _MissingError("left out: the report has as much source text as it may have, of hotter files")
             left -= size
             entry["parts"] = parts
             if modified > profile._facts.start_time + profile._facts.duration_ns / 1e9 + 1:
                 entry["changed"] = True
-        except _Missing as missing:
+        except _MissingError as missing:
             entry["missing"] = str(missing)
         result.append(entry)
     return result
@@ -92,7 +92,7 @@ def _joined(ranges: list[tuple[int, int]]) -> list[tuple[int, int]]:
 
 def _parts(lines: list[str], ranges: list[tuple[int, int]]) -> list[tuple[int, str]]:
     if any(first > len(lines) for first, _ in ranges):
-        raise _Missing("the file has fewer lines than the profile saw: it is not the one that ran")
+        raise _MissingError("the file has fewer lines than the profile saw: it is not the one that ran")
     return [
         (first, "\n".join([line.rstrip("\r\n")[:_LONGEST_LINE] for line in lines[first - 1 : last]]))
         for first, last in ranges
@@ -102,26 +102,25 @@ def _parts(lines: list[str], ranges: list[tuple[int, int]]) -> list[tuple[int, s
 def _read(file: str) -> tuple[list[str], float]:
     """Lines, and when the file was changed."""
     if os.environ.get("SPPROF_REPORT_SOURCE") == "0":
-        raise _Missing("left out: SPPROF_REPORT_SOURCE=0 was set when the report was written")
+        raise _MissingError("left out: SPPROF_REPORT_SOURCE=0 was set when the report was written")
     if file.startswith("<"):
         import linecache
 
         lines = linecache.cache.get(file)  # of cells of notebooks
         if lines is not None and len(lines) > 2:
             return list(lines[2]), 0.0
-        raise _Missing("this code did not come from a file")
+        raise _MissingError("this code did not come from a file")
     try:
-        descriptor = os.open(file, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+        status = os.stat(file)  # before it is opened: opening a device can do things
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            raise _MissingError("left out: not a regular file, or a very large one")
+        with open(file, "rb") as opened:
+            data = opened.read(LARGEST)
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "not a file name"
-        raise _Missing(f"the file could not be read when the report was written: {reason}") from None
-    with os.fdopen(descriptor, "rb") as opened:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
-            raise _Missing("left out: not a regular file, or a very large one")
-        data = opened.read(LARGEST)
+        raise _MissingError(f"the file could not be read when the report was written: {reason}") from None
     if not file.lower().endswith(_ENDINGS) and not (data.startswith(b"#!") and b"python" in data.partition(b"\n")[0]):
-        raise _Missing("left out: not known to be a source file")
+        raise _MissingError("left out: not known to be a source file")
     return _decoded(data), status.st_mtime
 
 

@@ -1,9 +1,9 @@
 """The report: one HTML file with the whole profile in it, for any browser, without a network.
 
-The page's script and style are built from ``web/`` (see docs/adr/0022) and lie beside this module, in ``_report/``; the profile is
-added as JSON (`_report_data`). A profile is untrusted input: nothing of it is ever markup or code. Its JSON has no ``<``, the script
-makes text nodes of it, and the page's Content-Security-Policy allows exactly the script and the style that are part of it: by their
-hashes, with no request to anywhere.
+The page's script and style are built from ``web/`` (docs/adr/0022) and lie beside this module, in ``_report/``; the profile is added
+as JSON (`_report_data`). A profile is untrusted input: nothing of it is ever markup or code. Its JSON has no ``<``, the script makes
+text nodes of it, and the page's Content-Security-Policy allows the script and the style that are part of it, by their hashes, and
+no request to anywhere.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BUNDLE = ("report.js", "report.css")
 
 
 class ReportNotBuiltError(RuntimeError):
-    """This installation was made without the page's script; the message says how to get it."""
+    """Raised where spprof was installed without the page's script; the message says how to get it."""
 
 
 def render(profile: BaseProfile) -> Iterator[str]:
