@@ -189,9 +189,11 @@ export class Timeline {
       else anchor = at;
     });
     const update = oncePerFrame(() => this.change(this.range));
-    canvas.addEventListener("pointermove", (event) => {
+    // Also when the button is let go: moves just before may not have been told.
+    const follow = (event: PointerEvent): void => {
       const at = this.time(event.offsetX);
       if (drag) {
+        if (!moved && Math.abs(this.x(drag.at) - event.offsetX) < 3) return;
         const span = drag.to - drag.from;
         const from = Math.min(Math.max(drag.from + at - drag.at, 0), Math.max(0, this.profile.facts.duration_ns - span));
         this.range = [from, from + span];
@@ -207,8 +209,10 @@ export class Timeline {
       this.say();
       this.draw();
       update();
-    });
+    };
+    canvas.addEventListener("pointermove", follow);
     canvas.addEventListener("pointerup", (event) => {
+      if (anchor !== null || drag) follow(event);
       if (event.offsetX < this.gutter && anchor === null && !drag) {
         const thread = Math.floor((event.offsetY - AXIS) / LANE);
         if (thread >= 0 && thread < this.profile.threads.length) this.choose(thread === this.thread ? -1 : thread);

@@ -1,9 +1,9 @@
 """The report: one HTML file with the whole profile in it, for any browser, without a network.
 
-The page's script and style are built from ``web/`` (docs/adr/0022) and lie beside this module, in ``_report/``; the profile is added
-as JSON (`_report_data`). A profile is untrusted input: nothing of it is ever markup or code. Its JSON has no ``<``, the script makes
-text nodes of it, and the page's Content-Security-Policy allows the script and the style that are part of it, by their hashes, and
-no request to anywhere.
+The page's script and style are built from ``web/`` (docs/adr/0022) and lie beside this module, in ``_report/``; the profile is
+added as JSON (`_report_data`). A profile is untrusted input: nothing of it is ever markup or code. Its JSON has no ``<``, the
+script makes text nodes of it, and the page's Content-Security-Policy allows the script and the style that are part of it, by
+their hashes, and no request to anywhere.
 """
 
 from __future__ import annotations
