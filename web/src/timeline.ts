@@ -49,6 +49,7 @@ export class Timeline {
   private range: [number, number] | null = null;
   private gutter = 120;
   private thread = -1;
+  private dragging = false;
   private readonly draw = oncePerFrame(() => this.drawNow());
 
   constructor(
@@ -78,7 +79,7 @@ export class Timeline {
   }
 
   set(range: [number, number] | null, thread: number, theme: Theme): void {
-    this.range = range;
+    if (!this.dragging) this.range = range; // what is shown may be older than what is being dragged
     this.thread = thread;
     this.theme = theme;
     this.say();
@@ -181,6 +182,7 @@ export class Timeline {
       if (event.button !== 0 || event.offsetX < this.gutter) return;
       canvas.setPointerCapture(event.pointerId);
       moved = false;
+      this.dragging = true;
       const at = this.time(event.offsetX);
       const near = (limit: number): boolean => Math.abs(this.x(limit) - event.offsetX) < 6;
       if (this.range && near(this.range[0])) anchor = this.range[1];
@@ -213,6 +215,7 @@ export class Timeline {
     canvas.addEventListener("pointermove", follow);
     canvas.addEventListener("pointerup", (event) => {
       if (anchor !== null || drag) follow(event);
+      this.dragging = false;
       if (event.offsetX < this.gutter && anchor === null && !drag) {
         const thread = Math.floor((event.offsetY - AXIS) / LANE);
         if (thread >= 0 && thread < this.profile.threads.length) this.choose(thread === this.thread ? -1 : thread);
@@ -222,6 +225,10 @@ export class Timeline {
         else if (moved) this.pick(this.range);
       }
       anchor = drag = null;
+    });
+    canvas.addEventListener("pointercancel", () => {
+      anchor = drag = null;
+      this.dragging = false;
     });
     canvas.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
