@@ -2,9 +2,11 @@
 #
 #   PYTHON=python3.12 make test     another interpreter
 #   ARGS='-k cli -x' make test      arguments for pytest
+#   EXTRAS='test browser' make ...  also what the report's tests in Chromium need
 
 PYTHON ?= python3
 ARGS ?=
+EXTRAS ?= test
 
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check --quiet
@@ -95,7 +97,7 @@ $(VENV)/.installed: $(VENV)/.build $(SOURCES)
 
 $(VENV)/.test: $(VENV)/.python pyproject.toml
 	@echo 'fetching what the tests need'
-	@$(PIP) install --only-binary :all: $$(tools/extra test)
+	@$(PIP) install --only-binary :all: $$(for extra in $(EXTRAS); do tools/extra $$extra; done)
 	@touch $@
 
 $(VENV)/.lint: $(VENV)/.python pyproject.toml

@@ -157,6 +157,25 @@ def exporters(quick: bool) -> Any:
     return rows, raw
 
 
+def report(quick: bool) -> Any:
+    """The HTML report; opened and moved where there is a browser."""
+    from spprof.export import check_ready
+
+    check_ready("html")
+    rows, raw = [], {}
+    for samples, stacks in ((100_000, 10_000),) if quick else ((10_000, 1000), (100_000, 10_000), (1_000_000, 200_000)):
+        found = raw[str(samples)] = child("report.py", str(samples), str(stacks))
+        place = f"{samples:,} samples, {found['stacks']:,} stacks"
+        note = f"{found['bytes'] / 1e6:.2f} MB, {found['bytes'] / samples:.2f} bytes a sample"
+        rows.append(Row(f"write the report, {place}", [found["save_ms"]], "ms", None, note))
+        if "open_ms" in found:
+            rows.append(Row(f"open it, {place}", found["open_ms"], "ms", 2000))
+            for order, frames in found["frames"].items():
+                rows.append(Row(f"move it, between frames, by {order}, {place}", frames["gaps"], "ms", 16.8))
+                rows.append(Row(f"move it, the script's part, by {order}, {place}", frames["own"], "ms", 16.7))
+    return rows, raw
+
+
 def deaths(quick: bool) -> Any:
     rows, raw = [], {}
     for interval in (10, 1):
@@ -183,6 +202,7 @@ BENCHMARKS: dict[str, Callable[[bool], Any]] = {
     "parallel": parallel,
     "server": server,
     "exporters": exporters,
+    "report": report,
 }
 
 

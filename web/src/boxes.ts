@@ -131,7 +131,7 @@ export class TimeBoxes implements Boxes {
     const { tree, nodes, edges } = this;
     const first = this.at(Math.max(from, 0));
     const last = this.at(Math.min(to, this.total));
-    const step = Math.max(thinnest, (to - from) / 4000);
+    const step = Math.max(1.5 * thinnest, (to - from) / 4000); // most boxes are as thin as that: fewer than by weight
     const exact = last - first < (to - from) / step;
     const open: Box[] = [];
     let node = -1;

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from .._base import BaseProfile
 
+_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
 _BUNDLE = ("report.js", "report.css")
 
 
@@ -90,7 +91,8 @@ def _inert(text: str) -> str:
 
 
 def _escaped(text: str) -> str:
-    """*text* for markup; what can't be shown becomes a mark."""
-    from html import escape
+    """*text* for markup; what can't be shown becomes a mark.
 
-    return escape("".join([c if c.isprintable() else "\ufffd" for c in text]), quote=True)
+    Not with `html.escape`: reports are written within the program, which may have a module of that name.
+    """
+    return "".join([_ENTITIES.get(c, c) if c.isprintable() else "\ufffd" for c in text])
