@@ -2,8 +2,8 @@
 
 report.py SAMPLES STACKS
 
-Opening and moving are measured in headless Chromium, if playwright and a Chromium are there (CHROMIUM names one). Moving: the window is
-shifted in each frame; told are the time between frames and the script's own time for one.
+Opening and moving are measured in headless Chromium, if playwright and a Chromium are there (CHROMIUM names one). Moving: the
+window is shifted in each frame; told are the time between frames and the script's own time for one.
 """
 
 from __future__ import annotations

@@ -387,6 +387,12 @@ def test_profiles_of_odd_kinds(open_report: Callable[..., Page]) -> None:
         page = open_report(profile)
         for key in ("1", "o", "2", "3", "4", "1"):
             page.press(key)
+    many = [f"thread {n}" for n in range(300)]
+    page = open_report(make_profile([(n, ("f",), (n + 1) * MS) for n in range(300)], threads=many), "thread=each")
+    assert page.boxes()["thread 299", 1] == 300
+    assert "the 200 busiest threads" in page.page.inner_text(".caption")
+    page.page.click(".lanes canvas", position={"x": 20, "y": 30})  # the first that is shown
+    assert page.boxes() == {("all", 0): 101, ("f", 1): 101}
     page = open_report(example().aggregate())
     assert page.boxes()["all", 0] == 51 and page.page.locator(".timeline").count() == 0
 

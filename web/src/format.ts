@@ -7,7 +7,7 @@ export function duration(ns: number): string {
   for (const [unit, size] of UNITS) {
     if (ns >= size) {
       const value = ns / size;
-      return `${value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0)} ${unit}`;
+      return `${value < 1000 ? value.toFixed(value < 10 ? 2 : value < 100 ? 1 : 0) : count(Math.round(value))} ${unit}`;
     }
   }
   return `${Math.round(ns)} ns`;

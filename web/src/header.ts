@@ -9,12 +9,12 @@ export function header(profile: Profile, ...buttons: HTMLElement[]): HTMLElement
   const whole = threads.reduce((sum, thread) => sum + thread.time_ns, 0);
   const words = [
     `${duration(whole)} of ${facts.measure} in ${plural(threads.length, "thread")}`, `${duration(facts.duration_ns)} elapsed`,
-    `${plural(facts.samples, "sample")}, one every ${facts.interval_ns / 1e6} ms`, `Python ${facts.python}`, facts.platform,
+    `${plural(facts.samples, "sample")}, one every ${facts.interval_ns / 1e6} ms`, facts.python && `Python ${facts.python}`,
     facts.start > 0 ? new Date(facts.start * 1000).toLocaleString() : "",
   ];
   return el("header", {},
     el("div", { class: "about" },
-      el("h1", {}, facts.program || "python"), el("p", { class: "facts" }, words.filter(Boolean).join(" \u00b7 ")), losses(profile, whole)),
+      el("h1", {}, facts.program || "python"), el("p", { class: "facts", title: `${facts.platform}, spprof ${facts.spprof}` }, words.filter(Boolean).join(" \u00b7 ")), losses(profile, whole)),
     el("div", { class: "buttons" }, ...buttons));
 }
 

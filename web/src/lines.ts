@@ -128,7 +128,7 @@ export class Source {
     for (const [file, sum] of [...sums].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1)).slice(0, 200)) {
       const known = this.profile.sources.get(file);
       list.append(el("button", { type: "button", class: "file", onclick: () => this.openFile(file) },
-        el("span", { class: "time" }, duration(sum)), el("span", { class: "share" }, percent(sum, whole)),
+        el("span", { class: "time" }, sum ? duration(sum) : "\u2013"), el("span", { class: "share" }, sum ? percent(sum, whole) : ""),
         el("span", { class: "path" }, file), el("span", { class: "muted" }, known?.parts ? "" : "no source text")));
     }
     return list;

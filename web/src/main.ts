@@ -348,6 +348,7 @@ class App {
     const { state, flame } = this;
     if (state.search) this.update({ search: "" });
     else if (state.range) this.update({ range: null });
+    else if (state.hidden.length || state.focus.length) this.update({ hidden: [], focus: [] });
     else if (state.window[0] > 0 || state.window[1] < 1) flame.zoomTo(null);
     else {
       flame.choose(null);

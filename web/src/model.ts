@@ -87,7 +87,8 @@ function functionsOf(head: Head): Func[] {
     const mod = texts[module[id]!]!;
     const path = texts[file[id]!]!;
     const dot = mod.indexOf(".");
-    const fallback = kind[id] === MARK ? "[marks]" : kind[id] === NATIVE ? "[native]" : "[no module]";
+    const folder = path.split("/").slice(-2, -1)[0]; // where no module is known, as in other profilers' files
+    const fallback = kind[id] === MARK ? "[marks]" : folder ? `${folder}/` : kind[id] === NATIVE ? "[native]" : "[no module]";
     return {
       id, name: texts[name[id]!]! || "(no name)", file: path, module: mod, line: line[id]!, kind: kind[id]!,
       package: mod ? (dot < 0 ? mod : mod.slice(0, dot)) : fallback,

@@ -8,22 +8,23 @@ import { type Theme } from "./colours";
 const LANE = 24;
 const AXIS = 18;
 const MOST_BINS = 2000;
+const MOST_LANES = 200; // a canvas can't be of any height
 const GIL_WAIT = 1; // index of spprof.STATES
 const FONT = '11px system-ui, "Segoe UI", "DejaVu Sans", sans-serif';
 
-/** By thread and bin: CPU time, or time with the GIL, and time of waiting for the GIL. */
-function densities(profile: Profile, bins: number): { busy: Float64Array; waiting: Float64Array | null } {
-  const { samples, threads, facts, byThread } = profile;
+/** By lane and bin: CPU time, or time with the GIL, and time of waiting for the GIL. */
+function densities(profile: Profile, lanes: number[], bins: number): { busy: Float64Array; waiting: Float64Array | null } {
+  const { samples, facts, byThread } = profile;
   const width = Math.max(facts.duration_ns, 1) / bins;
-  const busy = new Float64Array(threads.length * bins);
-  const waiting = samples.state ? new Float64Array(threads.length * bins) : null;
+  const busy = new Float64Array(lanes.length * bins);
+  const waiting = samples.state ? new Float64Array(lanes.length * bins) : null;
   const spread = (into: Float64Array, base: number, from: number, to: number, weight: number): void => {
     const first = Math.min(Math.max(Math.floor(from / width), 0), bins - 1);
     const last = Math.min(Math.max(Math.floor(to / width), first), bins - 1);
     for (let bin = first; bin <= last; bin++) into[base + bin]! += weight / (last - first + 1);
   };
-  for (let thread = 0; thread < threads.length; thread++) {
-    const base = thread * bins;
+  lanes.forEach((thread, lane) => {
+    const base = lane * bins;
     for (const row of byThread[thread]!) {
       if (!samples.number[row]) continue;
       const time = samples.time[row]!;
@@ -34,7 +35,7 @@ function densities(profile: Profile, bins: number): { busy: Float64Array; waitin
       if (cpu > 0) spread(busy, base, time - Math.max(cpu, Math.min(weight, 1e9)), time, cpu);
       if (waiting && state === GIL_WAIT) spread(waiting, base, time - weight, time, weight);
     }
-  }
+  });
   return { busy, waiting };
 }
 
@@ -45,6 +46,7 @@ export class Timeline {
   private readonly clear: HTMLButtonElement;
   private readonly busy: Float64Array;
   private readonly bins: number;
+  private readonly lanes: number[]; // the threads shown
   private readonly waiting: Float64Array | null;
   private range: [number, number] | null = null;
   private gutter = 120;
@@ -59,19 +61,23 @@ export class Timeline {
     // With less than a few samples each, bins would show their chance.
     const { duration_ns: end, interval_ns: interval } = profile.facts;
     this.bins = Math.max(1, Math.min(MOST_BINS, Math.floor(end / Math.max(4 * interval, 1))));
-    const found = densities(profile, this.bins);
+    const { threads } = profile;
+    const busiest = [...threads.keys()].sort((a, b) => threads[b]!.time_ns - threads[a]!.time_ns || a - b);
+    this.lanes = busiest.slice(0, MOST_LANES).sort((a, b) => a - b);
+    const found = densities(profile, this.lanes, this.bins);
     this.busy = found.busy;
     this.waiting = found.waiting;
     this.canvas = el("canvas", {
       tabindex: 0, role: "img",
       "aria-label": "CPU time of each thread over time. Left and right move the selected range, with Shift they change its end, Escape clears it.",
     });
-    this.canvas.style.height = `${AXIS + LANE * profile.threads.length + 2}px`;
+    this.canvas.style.height = `${AXIS + LANE * this.lanes.length + 2}px`;
     this.note = el("span", { class: "range" });
     this.clear = el("button", { type: "button", title: "All of the time (Escape)", onclick: () => this.pick(null) }, "\u2715 all of the time");
     const what = profile.facts.mode === "gil" ? "Time with the GIL" : "CPU";
+    const whose = this.lanes.length < threads.length ? `the ${MOST_LANES} busiest threads` : "each thread";
     this.element = el("section", { class: "timeline", "aria-label": "Timeline" },
-      el("div", { class: "caption" }, el("span", {}, `${what} of each thread over time`), this.note, this.clear),
+      el("div", { class: "caption" }, el("span", {}, `${what} of ${whose} over time`), this.note, this.clear),
       el("div", { class: "lanes" }, this.canvas));
     new ResizeObserver(() => this.draw()).observe(this.canvas);
     this.listen();
@@ -134,9 +140,10 @@ export class Timeline {
     const { bins } = this;
     const plot = width - this.gutter;
     const binWidth = end / bins;
-    profile.threads.forEach((thread, index) => {
+    this.lanes.forEach((number, index) => {
+      const thread = profile.threads[number]!;
       const y = AXIS + index * LANE;
-      const chosen = this.thread === index;
+      const chosen = this.thread === number;
       context.fillStyle = chosen ? theme.accent : theme.text;
       context.globalAlpha = this.thread >= 0 && !chosen ? 0.5 : 1;
       let name = thread.name;
@@ -217,8 +224,8 @@ export class Timeline {
       if (anchor !== null || drag) follow(event);
       this.dragging = false;
       if (event.offsetX < this.gutter && anchor === null && !drag) {
-        const thread = Math.floor((event.offsetY - AXIS) / LANE);
-        if (thread >= 0 && thread < this.profile.threads.length) this.choose(thread === this.thread ? -1 : thread);
+        const thread = this.lanes[Math.floor((event.offsetY - AXIS) / LANE)];
+        if (thread !== undefined) this.choose(thread === this.thread ? -1 : thread);
       }
       if (anchor !== null || drag) {
         if (!moved && this.range) this.pick(null);
