@@ -163,7 +163,7 @@ def report(quick: bool) -> Any:
 
     check_ready("html")
     rows, raw = [], {}
-    for samples, stacks in ((100_000, 10_000),) if quick else ((10_000, 1000), (100_000, 10_000), (1_000_000, 200_000)):
+    for samples, stacks in ((100_000, 10_000),) if quick else ((10_000, 1000), (100_000, 10_000), (1_000_000, 215_000)):
         found = raw[str(samples)] = child("report.py", str(samples), str(stacks))
         place = f"{samples:,} samples, {found['stacks']:,} stacks"
         note = f"{found['bytes'] / 1e6:.2f} MB, {found['bytes'] / samples:.2f} bytes a sample"
