@@ -289,6 +289,23 @@ def test_modules(open_report: Callable[..., Page]) -> None:
     assert page.boxes() == {("all", 0): 7, ("app", 1): 6, ("lib", 2): 6, ("other", 1): 1}
 
 
+def test_libraries_are_modules_as_a_whole(open_report: Callable[..., Page]) -> None:
+    raw = raw_profile([(0, ("app", "c1"), 4 * MS), (0, ("app", "c2"), 2 * MS)])
+    raw["frames"] = [("app", "/a.py", 1, None, None, None, False, 1)]
+    raw["frames"] += [(name, "/src/x.c", 1, None, None, None, True, 0) for name in ("c1", "c2")]
+    profile = profile_from(raw)
+    modules = {"app": "lib", "c1": "lib.so.1", "c2": "lib.so.2"}
+    profile._tree.frames = tuple([f._replace(module=modules.get(f.function_name, "")) for f in profile._tree.frames])
+    page = open_report(profile, "colour=kind")
+    assert page.page.locator(".legend li").all_inner_texts() == ["Python", "native", "marks, losses"]
+    assert page.page.locator(".entry .label").all_inner_texts() == ["lib.so.1", "lib.so.2", "[marks]", "lib"]
+    page.page.locator("[data-module='lib.so.2']").get_by_role("button", name="hide").click()
+    assert page.boxes() == {("all", 0): 6, ("app", 1): 6, ("c1", 2): 4}
+    page.page.get_by_role("button", name="show all").click()
+    page.page.locator("[data-module=lib]").get_by_role("button", name="hide").click()
+    assert page.boxes() == {("all", 0): 6, ("c1", 1): 4, ("c2", 1): 2}
+
+
 def test_states_and_measure(open_report: Callable[..., Page]) -> None:
     page = open_report(elapsed(), "colour=state")
     legend = page.page.locator(".legend li").all_inner_texts()

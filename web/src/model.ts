@@ -86,7 +86,7 @@ function functionsOf(head: Head): Func[] {
   return name.map((_, id) => {
     const mod = texts[module[id]!]!;
     const path = texts[file[id]!]!;
-    const dot = mod.indexOf(".");
+    const dot = kind[id] === NATIVE ? -1 : mod.indexOf("."); // of native code it is the name of a library
     const folder = path.split("/").slice(-2, -1)[0]; // where no module is known, as in other profilers' files
     const fallback = kind[id] === MARK ? "[marks]" : folder ? `${folder}/` : kind[id] === NATIVE ? "[native]" : "[no module]";
     return {

@@ -3,11 +3,11 @@
 import { el } from "./dom";
 import { percent } from "./format";
 import { type Colours } from "./colours";
-import { type Func, type Profile } from "./model";
+import { NATIVE, type Func, type Profile } from "./model";
 
 /** Whether a function belongs to a name in the list: a package, a module, or what is below it. */
 export function belongs(func: Func, name: string): boolean {
-  return func.package === name || func.module === name || func.module.startsWith(`${name}.`);
+  return func.package === name || func.module === name || (func.kind !== NATIVE && func.module.startsWith(`${name}.`));
 }
 
 export class Modules {
