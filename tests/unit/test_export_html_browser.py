@@ -134,6 +134,12 @@ def test_boxes_are_the_profile(open_report: Callable[..., Page]) -> None:
     assert page.boxes() == merged
     assert "51.0 ms of CPU time in 2 threads" in page.page.inner_text("header")
     assert "dropped (2 samples lost)" in page.page.inner_text(".losses")
+    page.page.mouse.move(*page.middle_of("fib", 2))
+    page.settle()
+    tip = page.page.inner_text(".tip").split("\n")
+    assert tip[0] == "fib" and tip[2:] == [
+        "15.0 ms (29.4 %), 2 samples", "self 0 ns (0.0 %)", "function in all: self 15.0 ms, total 15.0 ms",
+    ]  # fmt: skip
     # Icicle and flame: the same boxes, the root below.
     page.press("r")
     assert page.boxes() == merged
@@ -160,10 +166,14 @@ def test_order_of_time(open_report: Callable[..., Page]) -> None:
     page.settle()
     boxes = page(BOXES)
     rows = [(name, start, width) for name, depth, start, width in boxes if depth == 4]
-    # parse 21 ms, then load itself 4, the dropped 3, main itself 1, parse again.
+    # parse 21 ms, then the dropped 3, load itself 4, main itself 1, parse again.
     assert rows[:2] == [("parse", 0, 21), ("parse", 29, 5)]
     assert [(name, width) for name, depth, _, width in boxes if depth == 1] == [("MainThread", 36), ("worker", 15)]
     assert sum(width for _, depth, _, width in boxes if depth == 2) == 51
+    page.page.mouse.move(*page.middle_of("load", 3))
+    page.settle()
+    tip = page.page.inner_text(".tip").split("\n")
+    assert tip[2:4] == ["21.0 ms (41.2 %), 2 samples", "from 0.010 s to 0.020 s"]
 
 
 def test_zoom_pan_and_keys(open_report: Callable[..., Page]) -> None:

@@ -194,10 +194,12 @@ export class TimeBoxes implements Boxes {
     return { ...box, row: first, start: edges[first]!, end: edges[last + 1]! };
   }
 
-  /** When a whole box begins and ends, ns. */
-  times(profile: Profile, box: Box): [number, number] {
-    const time = profile.samples.time;
+  /** When a whole box begins and ends (ns), and how many samples it has. */
+  times(profile: Profile, box: Box): [number, number, number] {
+    const { time, number } = profile.samples;
     const end = this.at(box.end - (box.end - box.start) * 1e-9);
-    return [time[this.rows[box.row]!]!, time[this.rows[end]!]!];
+    let count = 0;
+    for (let index = box.row; index <= end; index++) count += number[this.rows[index]!]!;
+    return [time[this.rows[box.row]!]!, time[this.rows[end]!]!, count];
   }
 }

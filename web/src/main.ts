@@ -285,10 +285,13 @@ class App {
   private lines(box: Box): string[] {
     const whole = this.view.tree.total[0]!;
     const lines = [`${duration(box.end - box.start)} (${percent(box.end - box.start, whole)})`];
+    const samples = (number: number): void => void (lines[0] += `, ${plural(number, "sample")}`); // tells how sure it is
     if (this.boxes instanceof TimeBoxes && this.state.tab === "graph" && box.row >= 0) {
-      const [from, to] = this.boxes.times(this.profile, this.boxes.whole(box));
+      const [from, to, number] = this.boxes.times(this.profile, this.boxes.whole(box));
+      samples(number);
       lines.push(to > from ? `from ${instant(from, 1e6)} to ${instant(to, 1e6)}` : `at ${instant(from, 1e6)}`);
     } else if (this.state.tab === "graph" && box.key !== MERGED) {
+      samples(this.view.counts[box.node]!);
       lines.push(`self ${duration(this.view.tree.own[box.node]!)} (${percent(this.view.tree.own[box.node]!, whole)})`);
     }
     const func = this.profile.functions[box.key];

@@ -153,6 +153,11 @@ export function weightsOf(profile: Profile, choice: Choice): Float64Array {
   return choice.cpu && profile.samples.cpu ? profile.samples.cpu : profile.samples.weight;
 }
 
+function copied<T extends Float64Array | Int32Array>(from: T, into: T): T {
+  into.set(from);
+  return into;
+}
+
 /** What is in the tree of functions for a choice: by node of the profile's tree one of a tree for showing. */
 export class View {
   readonly tree: Tree;
@@ -160,6 +165,8 @@ export class View {
   readonly hiddenFunctions: Uint8Array;
   /** Number of samples in it. */
   samples = 0;
+  /** By node of the tree the number of samples that it stands for. */
+  readonly counts: Int32Array;
   /** By row the node of the tree that its stack ends in, -1 for rows that are not in it. */
   readonly rowNode: Int32Array | null;
 
@@ -177,9 +184,11 @@ export class View {
     this.rowNode = choice.rows ? new Int32Array(profile.samples.count).fill(-1) : null;
     const nodes = new Children(choice.range ? 1024 : size);
     let own = new Float64Array(size + profile.threads.length + 2);
+    let counts = new Int32Array(own.length);
     const into = new Int32Array(size);
     const stamp = new Int32Array(size).fill(-1);
     const sums = new Float64Array(size);
+    const numbers = new Int32Array(size);
     const seen = new Uint8Array(size);
     const path: number[] = [];
     const threads = choice.thread >= 0 ? [choice.thread] : profile.threads.map((_, index) => index);
@@ -190,7 +199,8 @@ export class View {
     const flush = (root: number): void => {
       for (const leaf of leaves) {
         const weight = sums[leaf]!;
-        sums[leaf] = seen[leaf] = 0;
+        const samples = numbers[leaf]!;
+        sums[leaf] = numbers[leaf] = seen[leaf] = 0;
         if (!(weight > 0)) continue;
         let at = leaf;
         while (at && stamp[at] !== group) {
@@ -206,11 +216,11 @@ export class View {
           stamp[node] = group;
         }
         if (target >= own.length) {
-          const bigger = new Float64Array(2 * target);
-          bigger.set(own);
-          own = bigger;
+          own = copied(own, new Float64Array(2 * target));
+          counts = copied(counts, new Int32Array(2 * target));
         }
         own[target]! += weight;
+        counts[target]! += samples;
       }
       leaves = [];
       group++;
@@ -225,6 +235,7 @@ export class View {
           leaves.push(leaf);
         }
         sums[leaf]! += weights[row]!;
+        numbers[leaf]! += number[row]!;
       }
       if (choice.thread === -2 && leaves.length) {
         const root = nodes.child(0, -2 - thread);
@@ -235,11 +246,12 @@ export class View {
     if (leaves.length) flush(0);
     if (choice.thread !== -2) for (const thread of threads) this.fillRows(thread, into, 0);
     if (own.length < nodes.size) {
-      const bigger = new Float64Array(nodes.size);
-      bigger.set(own);
-      own = bigger;
+      own = copied(own, new Float64Array(nodes.size));
+      counts = copied(counts, new Int32Array(nodes.size));
     }
     this.tree = new Tree(nodes, own);
+    for (let node = nodes.size - 1; node > 0; node--) counts[this.tree.parent[node]!]! += counts[node]!;
+    this.counts = counts;
   }
 
   private fillRows(thread: number, into: Int32Array, root: number): void {
