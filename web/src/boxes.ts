@@ -2,7 +2,8 @@
 // so that the cost of a picture is that of its pixels, not of the profile.
 
 import { type Profile } from "./model";
-import { type Tree, View, rowsOf, weightsOf } from "./tree";
+import { type Tree } from "./tree";
+import { type View, rowsOf, weightsOf } from "./view";
 
 export interface Box {
   depth: number;

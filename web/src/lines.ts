@@ -3,7 +3,7 @@
 import { el } from "./dom";
 import { duration, percent } from "./format";
 import { type Profile } from "./model";
-import { rowsOf, weightsOf, type View } from "./tree";
+import { rowsOf, weightsOf, type View } from "./view";
 
 interface LineSums {
   own: Map<number, number>;

@@ -8,6 +8,7 @@ import { Flame, type Events, type Look } from "./flame";
 import { duration, instant, percent, plural } from "./format";
 import { header } from "./header";
 import { Help } from "./help";
+import { COLOURINGS, pressed, TABS } from "./keys";
 import { Source } from "./lines";
 import { load, MARK, type Profile } from "./model";
 import { belongs, Modules } from "./modules";
@@ -15,12 +16,10 @@ import { search, type Found } from "./search";
 import { fromHash, START, toHash, type State, type Tab } from "./state";
 import { place, Table, type Sums } from "./table";
 import { Timeline } from "./timeline";
-import { View } from "./tree";
+import { View } from "./view";
 
-const TABS: [Tab, string][] = [["graph", "Flame graph"], ["functions", "Functions"], ["callers", "Callers & callees"], ["source", "Source"]];
-const COLOURINGS: [ColourBy, string][] = [["module", "module"], ["kind", "kind of code"], ["state", "state"]];
-
-class App {
+/** The whole page. */
+export class App {
   state: State;
   view!: View;
   sums!: Sums;
@@ -37,11 +36,11 @@ class App {
   private readonly source: Source;
   private readonly modules: Modules;
   private readonly timeline: Timeline | null;
-  private readonly help = new Help();
+  readonly help = new Help();
   private readonly main = el("main");
   private readonly status = el("footer", { role: "status" });
   private readonly tip = el("div", { class: "tip", hidden: true });
-  private readonly box: HTMLInputElement;
+  readonly box: HTMLInputElement;
   private readonly result = el("span", { class: "result", role: "status" });
   private readonly tabs = new Map<Tab, HTMLElement>();
   private readonly choices: { set(): void; element: HTMLElement; tabs: readonly Tab[] | null }[] = [];
@@ -79,7 +78,7 @@ class App {
       this.show();
     });
     this.systemDark.addEventListener("change", () => this.show());
-    document.addEventListener("keydown", (event) => this.key(event));
+    document.addEventListener("keydown", (event) => pressed(this, event));
   }
 
   private read(): State {
@@ -269,7 +268,7 @@ class App {
     if (first) this.update({ func: first.id });
   }
 
-  private toggle(what: "hidden" | "focus", name: string): void {
+  toggle(what: "hidden" | "focus", name: string): void {
     const now = this.state[what];
     const other = what === "hidden" ? "focus" : "hidden";
     const changed = now.includes(name) ? now.filter((each) => each !== name) : [...now, name];
@@ -332,7 +331,7 @@ class App {
     this.status.replaceChildren(...shown);
   }
 
-  private cycleTheme(): void {
+  cycleTheme(): void {
     const next = { "": this.systemDark.matches ? "light" : "dark", light: this.systemDark.matches ? "dark" : "", dark: this.systemDark.matches ? "" : "light" } as const;
     this.update({ theme: next[this.state.theme] });
   }
@@ -347,70 +346,7 @@ class App {
     else say("see the address");
   }
 
-  private escape(): void {
-    const { state, flame } = this;
-    if (state.search) this.update({ search: "" });
-    else if (state.range) this.update({ range: null });
-    else if (state.hidden.length || state.focus.length) this.update({ hidden: [], focus: [] });
-    else if (state.window[0] > 0 || state.window[1] < 1) flame.zoomTo(null);
-    else {
-      flame.choose(null);
-      this.update({ func: -1 });
-    }
-  }
-
-  private key(event: KeyboardEvent): void {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const target = event.target as HTMLElement;
-    if (target === this.box) {
-      if (event.key === "Escape") {
-        this.update({ search: "" });
-        this.box.blur();
-      } else if (event.key === "Enter") this.focusMain();
-      return;
-    }
-    if (this.help.element.open || target instanceof HTMLSelectElement) {
-      if (event.key === "?") this.help.toggle();
-      return;
-    }
-    const { state, profile } = this;
-    const cycle = <T>(values: readonly T[], now: T, by = 1): T => values[(values.indexOf(now) + by + values.length) % values.length]!;
-    const threads = [-1, ...(profile.threads.length > 1 ? [-2] : []), ...profile.threads.keys()];
-    const withModule = (what: "hidden" | "focus"): void => {
-      const func = profile.functions[state.func];
-      if (func) this.toggle(what, func.package);
-    };
-    const actions: Record<string, () => void> = {
-      "?": () => this.help.toggle(),
-      "/": () => this.box.select(),
-      t: () => this.update({ thread: cycle(threads, state.thread), window: [0, 1] }),
-      T: () => this.update({ thread: cycle(threads, state.thread, -1), window: [0, 1] }),
-      o: () => profile.facts.timed && this.update({ order: state.order === "time" ? "weight" : "time" }),
-      r: () => this.update({ bottom: !state.bottom }),
-      c: () => this.update({ colour: cycle(COLOURINGS.map(([by]) => by).filter((by) => by !== "state" || profile.samples.state), state.colour) }),
-      m: () => profile.samples.cpu && this.update({ cpu: !state.cpu, window: [0, 1] }),
-      h: () => withModule("hidden"),
-      f: () => withModule("focus"),
-      l: () => this.cycleTheme(),
-      Escape: () => this.escape(),
-    };
-    TABS.forEach(([tab], index) => (actions[String(index + 1)] = () => {
-      this.update({ tab });
-      requestAnimationFrame(() => requestAnimationFrame(() => this.focusMain()));
-    }));
-    if (state.tab === "graph" && /^Arrow|^[wasd]$/.test(event.key) && target === document.body) {
-      this.flame.canvas.focus();
-      this.flame.canvas.dispatchEvent(new KeyboardEvent("keydown", { key: event.key }));
-      event.preventDefault();
-      return;
-    }
-    const action = actions[event.key];
-    if (!action) return;
-    action();
-    event.preventDefault();
-  }
-
-  private focusMain(): void {
+  focusMain(): void {
     this.main.querySelector<HTMLElement>("[tabindex='0']")?.focus({ preventScroll: true });
   }
 }
