@@ -58,7 +58,7 @@ def _reader(data: bytes, name: str) -> Reader:
         return lambda data, _: spprof(data)
     if not data:
         raise ProfileFileError("it is empty")
-    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):  # a stack may begin with a mark: "["
         from .speedscope import read as speedscope
 
         return speedscope
