@@ -6,6 +6,7 @@ import io
 import json
 import marshal
 import pstats
+import tracemalloc
 import xml.etree.ElementTree as ET
 from array import array
 from typing import TYPE_CHECKING, Any
@@ -184,3 +185,19 @@ def test_deep_stacks_and_nothing_at_all(format: str, tmp_path: Path) -> None:
         assert path.stat().st_size > (0 if (format, number) == ("collapsed", 0) else 1) or format == "collapsed"
         if number and format != "markdown":
             assert b"f1023" in path.read_bytes() or format in ("spprof", "svg")
+
+
+@pytest.mark.parametrize("format", ["speedscope", "chrome", "firefox"])
+def test_what_has_every_sample_is_not_built_in_memory(format: str) -> None:
+    count = 20_000
+    profile = make_profile([(0, (f"f{n % 5}", f"g{n % 7}"), MS + n % 3) for n in range(count)])
+    profile._tree.canonical()
+    render = renderer(format)
+    tracemalloc.start()
+    try:
+        written = sum(len(piece) for piece in render(profile))
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Columns of numbers, and one piece: not objects of Python, of which each takes more.
+    assert peak < 70 * count, f"{peak / count:.0f} bytes a sample in memory, {written / count:.0f} written"
