@@ -86,10 +86,10 @@ def check_firefox(document: dict[str, Any], profile: Any) -> None:
             found[name] = found.get(name, 0) + weight
         expected: dict[str, float] = {"[dropped]": info.dropped_ns / 1e6, "[unsampled]": info.unsampled_ns / 1e6}
         for sample in profile.samples:
-            if sample.thread_name == info.name:
+            if sample.thread_id == info.thread_id:
                 leaf = sample.frames[-1].function_name
                 expected[leaf] = expected.get(leaf, 0) + sample.weight_ns / 1e6
-        assert {k: round(v, 6) for k, v in found.items()} == {k: round(v, 6) for k, v in expected.items() if v}
+        assert {k: round(v, 6) for k, v in found.items() if v} == {k: round(v, 6) for k, v in expected.items() if v}
 
 
 def test_firefox(tmp_path: Path) -> None:

@@ -246,6 +246,16 @@ def test_collapsed_of_others(tmp_path: Path) -> None:
         Profile.load(path)
 
 
+def test_what_only_looks_like_a_mark_is_a_function(tmp_path: Path) -> None:
+    path = tmp_path / "stacks.txt"
+    path.write_text("[dropped];f 1\n[dropped] 2\n[unsampled];[dropped] 3\nmain;[unsampled] 4\n")
+    profile = Profile.load(path, unit="ns", mode="wall")
+    assert [(s.frames[0].function_name, s.frames[-1].function_name, s.weight_ns) for s in profile.samples] == [
+        ("[dropped]", "f", 1), ("[unsampled]", "[dropped]", 3), ("main", "[unsampled]", 4),
+    ]  # fmt: skip
+    assert profile.threads[0].dropped_ns == 2 and profile.threads[0].time_ns == 10
+
+
 def test_enormous_numbers_of_samples_stay_one(tmp_path: Path) -> None:
     path = tmp_path / "stacks.txt"
     path.write_text("a;b 3000000\na 1\n")

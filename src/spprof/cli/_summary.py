@@ -154,7 +154,13 @@ def _facts(profile: Profile, whole: int, costs: Costs | None) -> Iterator[tuple[
         yield "waiting", _waiting(profile, whole)
     yield "loss", _loss(profile, whole)
     if not stats.tick_source:
-        yield "source", "a file of another format, which does not have what spprof knows of its own sampling"
+        yield (
+            "source",
+            (
+                "a file of another format, without what spprof knows of its own sampling; if its numbers are something else, "
+                "--mode, --unit and --interval-ms say so"
+            ),
+        )
         return
     yield "tick", f"{stats.tick_source}, {profile.interval_ms:g} ms: {stats.tick_reason}"
     yield (

@@ -1,6 +1,6 @@
 """Reading profiles from files: which format a file is of, and whose reader that is.
 
-    .spprof       all that spprof knows               spprof.export.spprof
+    .spprof       all that spprof knows               spprof.py
     pprof         also other profilers'               pprof.py
     speedscope    also other profilers'               speedscope.py
     collapsed     also other profilers'               collapsed.py
@@ -53,12 +53,12 @@ def load(
 def _reader(data: bytes, name: str) -> Reader:
     """The reader of the format that *data* has."""
     if data.startswith(SIGNATURE) or name.endswith((".spprof", ".spprof.gz")):
-        from ..export.spprof import read as spprof
+        from .spprof import read as spprof
 
         return lambda data, _: spprof(data)
     if not data:
         raise ProfileFileError("it is empty")
-    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+    if data[:64].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):  # a stack may begin with a mark: "["
         from .speedscope import read as speedscope
 
         return speedscope

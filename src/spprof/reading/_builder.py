@@ -8,6 +8,7 @@ such a file. They are put one after the other in each thread, so that a timeline
 from __future__ import annotations
 
 from array import array
+from operator import itemgetter
 
 from .._base import Facts
 from .._errors import ProfileFileError
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 MOST_ROWS = 1_000_000
 _RUNNING = STATES.index(("running", ""))
 _GIL = STATES.index(("waiting for the GIL", ""))
-_MARKS = {DROPPED_FRAME.function_name: "dropped", UNSAMPLED_FRAME.function_name: "unsampled"}
+_MARKS = {DROPPED_FRAME: -1, UNSAMPLED_FRAME: -2}
+_KINDS = {-1: "dropped", -2: "unsampled"}
 _MOST = 2**63 - 1
 
 
@@ -65,6 +67,7 @@ class Builder:
         self._in_order = in_order
         self._threads: dict[Hashable, _Thread] = {}
         self._frames: dict[Frame, int] = {}
+        self._marks: dict[int, int] = {}  # frame -> node that stands for it
         self._nodes: dict[tuple[int, int], int] = {}
         self._parents, self._frame_of = array("I", [0]), array("I", [0xFFFFFFFF])
         self._tasks: dict[str, int] = {"": 0}
@@ -75,26 +78,40 @@ class Builder:
         if column is not None and not 0 <= column < 2**31:
             column = None
         frame = Frame(name, file, line, not file, "", column, None, None, first_line)
-        return self._frames.setdefault(frame, len(self._frames))
+        number = self._frames.setdefault(frame, len(self._frames))
+        if frame in _MARKS:
+            self._marks[number] = _MARKS[frame]
+        return number
 
     def stack(self, frames: Iterable[int]) -> int:
         """The node of a stack, whose frames come root first."""
         node = 0
         for frame in frames:
-            key = node, frame
-            found = self._nodes.get(key)
-            if found is None:
-                found = self._nodes[key] = len(self._parents)
-                self._parents.append(node)
-                self._frame_of.append(frame)
-            node = found
+            node = self.child(node, frame)
         return node
 
+    def child(self, node: int, frame: int) -> int:
+        """The node of *frame* called by a node's. A mark of a loss at the root is none of the tree's, but less than 0."""
+        if not node and frame in self._marks:
+            return self._marks[frame]
+        if node < 0:  # something calls itself like a mark
+            node = self._added(0, next(frame for frame, mark in self._marks.items() if mark == node))
+        return self._added(node, frame)
+
+    def _added(self, node: int, frame: int) -> int:
+        key = node, frame
+        found = self._nodes.get(key)
+        if found is None:
+            found = self._nodes[key] = len(self._parents)
+            self._parents.append(node)
+            self._frame_of.append(frame)
+        return found
+
     def add(
-        self, thread: Hashable, name: str, frames: list[int], weight: int, count: int = 1, *,
+        self, thread: Hashable, name: str, node: int, weight: int, count: int = 1, *,
         cpu: int = 0, state: tuple[str, str] = STATES[_RUNNING], task: str = "",
     ) -> None:  # fmt: skip
-        """*count* samples of a stack that weigh *weight* together. *thread*: what makes a thread another one.
+        """*count* samples of a stack, its *node*, that weigh *weight* together. *thread*: what makes a thread another one.
 
         Raises ProfileFileError for a negative weight.
         """
@@ -105,8 +122,8 @@ class Builder:
         owner = self._threads.get(thread)
         if owner is None:
             owner = self._threads[thread] = _Thread(name, len(self._threads) + 1)
-        kind = self._mark(frames)
-        if kind is not None:
+        if node < 0:
+            kind = _KINDS[node]
             owner.lost[kind] += weight
             if self._in_order and weight:
                 owner.losses.append((kind, len(owner.rows), weight))
@@ -114,19 +131,7 @@ class Builder:
         else:
             number = STATES.index(state) if state in STATES else _RUNNING
             task_number = self._tasks.setdefault(task, len(self._tasks))
-            owner.rows.append((self.stack(frames), weight, max(1, count), cpu, number, task_number))
-
-    def _mark(self, frames: list[int]) -> str | None:
-        """What kind of loss a stack is, if it is one."""
-        if len(frames) != 1:
-            return None
-        for frame, index in self._losses().items():
-            if index == frames[0]:
-                return _MARKS[frame.function_name]
-        return None
-
-    def _losses(self) -> dict[Frame, int]:
-        return {frame: self._frames[frame] for frame in (DROPPED_FRAME, UNSAMPLED_FRAME) if frame in self._frames}
+            owner.rows.append((node, weight, max(1, count), cpu, number, task_number))
 
     def profile(
         self, *, mode: str, program: str = "", platform: str = "", python_version: str = "", start_time: float = 0.0,
@@ -178,7 +183,7 @@ class Builder:
                     now += each
             while waiting:
                 now += self._placed(losses, waiting.pop(), index, now)
-        table.sort(key=lambda row: row[:2])
+        table.sort(key=itemgetter(0, 1))
         times, threads, weights, nodes, cpu_column, states, tasks = zip(*table) if table else ((),) * 7
         rows = Rows(
             array("q", times), array("q", weights), array("I", nodes), array("I", threads),

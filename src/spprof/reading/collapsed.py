@@ -38,7 +38,7 @@ def read(data: bytes, assumed: Assumptions) -> Profile:
                 known[label] = _frame(label, builder)
         weight = int(number) * factor if number.isdigit() else round(float(number) * factor)
         count = int(number) if unit == "samples" and number.isdigit() else 1
-        builder.add(thread, thread, [known[label] for label in frames], weight, count)
+        builder.add(thread, thread, builder.stack([known[label] for label in frames]), weight, count)
     return builder.profile(mode=assumed.mode, interval_ns=factor if unit == "samples" else 0)
 
 

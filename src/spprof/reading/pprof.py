@@ -68,7 +68,7 @@ def read(data: bytes, assumed: Assumptions) -> Profile:  # noqa: ARG001  # pprof
         thread, name = _thread(labels)
         frames = [frame for location in reversed(stack) for frame in locations[location]]
         builder.add(
-            thread, name, frames, values[shown] * factor, 1 if counted is None else values[counted],
+            thread, name, builder.stack(frames), values[shown] * factor, 1 if counted is None else values[counted],
             cpu=0 if cpu is None else values[cpu],
             state=(labels.get("state", "running"), labels.get("waiting_for", "")), task=labels.get("task", ""),
         )  # fmt: skip

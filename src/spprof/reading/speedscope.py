@@ -16,6 +16,7 @@ from ._builder import Builder
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from typing import Any
 
     from .._profile import Profile
@@ -41,6 +42,7 @@ def read(data: bytes, assumed: Assumptions) -> Profile:
         )
         for each in document["shared"]["frames"]
     ]  # fmt: skip
+    nodes = _Nodes(builder, frames)
     mode, program, interval_ns = assumed.mode, _text(document.get("name") or ""), 0
     ours = _OURS.fullmatch(program) if str(document.get("exporter", "")).startswith("spprof@") else None
     if ours:
@@ -53,14 +55,14 @@ def read(data: bytes, assumed: Assumptions) -> Profile:
             continue
         factor, counts = _unit(each.get("unit", "none"), assumed)
         if each["type"] == "sampled":
-            rows = _sampled(each, factor, len(frames))
+            rows = _sampled(each, factor, nodes)
         elif each["type"] == "evented":
-            rows = _evented(each, factor, len(frames))
+            rows = _evented(each, factor, nodes)
         else:
             raise ProfileFileError(f"a profile in it is of an unknown type: {each['type']!r:.40}")
-        for stack, weight in rows:
+        for node, weight in rows:
             count = weight // factor if counts and weight % factor == 0 else 1
-            builder.add(index, name, [frames[number] for number in stack], weight, count)
+            builder.add(index, name, node, weight, count)
     return builder.profile(mode=mode, program=program, interval_ns=interval_ns if 0 < interval_ns < 2**63 else 0)
 
 
@@ -86,45 +88,47 @@ def _nanoseconds(value: Any, factor: int) -> int:
     return value * factor if isinstance(value, int) else round(value * factor)
 
 
-def _index(value: Any, count: int) -> int:
-    if type(value) is not int or not 0 <= value < count:
-        raise ProfileFileError(f"it is damaged: there is no frame {value!r:.40}")
-    return value
+class _Nodes(dict["tuple[int, ...]", int]):
+    """The node of a stack of frames' numbers in the file, found out once."""
+
+    def __init__(self, builder: Builder, frames: list[int]) -> None:
+        super().__init__()
+        self.builder = builder
+        self.frames = frames
+
+    def __missing__(self, stack: tuple[Any, ...]) -> int:
+        node = self[stack] = self.builder.stack([self.frame(number) for number in stack])
+        return node
+
+    def frame(self, number: object) -> int:
+        """The builder's number of a frame."""
+        if type(number) is not int or not 0 <= number < len(self.frames):
+            raise ProfileFileError(f"it is damaged: there is no frame {number!r:.40}")
+        return self.frames[number]
 
 
-def _sampled(profile: dict[str, Any], factor: int, count: int) -> list[tuple[list[int], int]]:
+def _sampled(profile: dict[str, Any], factor: int, nodes: _Nodes) -> Iterator[tuple[int, int]]:
     samples, weights = profile["samples"], profile["weights"]
     if len(samples) != len(weights):
         raise ProfileFileError("it is damaged: another number of weights than of samples")
-    return [
-        ([_index(each, count) for each in stack], _nanoseconds(weight, factor))
-        for stack, weight in zip(samples, weights)
-    ]
+    for stack, weight in zip(samples, weights):
+        yield nodes[tuple(stack)], _nanoseconds(weight, factor)
 
 
-def _evented(profile: dict[str, Any], factor: int, count: int) -> list[tuple[list[int], int]]:
+def _evented(profile: dict[str, Any], factor: int, nodes: _Nodes) -> Iterator[tuple[int, int]]:
     """Each stretch between two events is a sample, of what is open there."""
-    rows: list[tuple[list[int], int]] = []
-    stack: list[int] = []
+    stack = [(0, 0)]  # frame and node of what is open, below it the root
     last = _nanoseconds(profile.get("startValue", 0), factor)
-    events = [(event["type"], _index(event["frame"], count), event["at"]) for event in profile["events"]]
-    budget = 1000 * (
-        len(events) + 1000
-    )  # a stack is copied for each stretch: a file of nothing but openings would be its square
-    for kind, frame, when in events:
-        at = _nanoseconds(when, factor)
+    for event in profile["events"]:
+        kind, frame, at = event["type"], nodes.frame(event["frame"]), _nanoseconds(event["at"], factor)
         if at < last:
             raise ProfileFileError("it is damaged: an event is earlier than the one before it")
-        if at > last and stack:
-            rows.append((list(stack), at - last))
-            budget -= len(stack)
-            if budget < 0:
-                raise ProfileFileError("its stacks are deeper than any program's")
+        if at > last and len(stack) > 1:
+            yield stack[-1][1], at - last
         last = at
         if kind == "O":
-            stack.append(frame)
-        elif kind == "C" and stack and stack[-1] == frame:
+            stack.append((frame, nodes.builder.child(stack[-1][1], frame)))
+        elif kind == "C" and len(stack) > 1 and stack[-1][0] == frame:
             stack.pop()
         else:
             raise ProfileFileError("it is damaged: a function ends that is not the innermost")
-    return rows
