@@ -73,6 +73,7 @@ struct sp_slot {
     /* and what it keeps for itself, under lock */
     uint64_t looked_ns;     /* up to here its time is accounted for */
     uint64_t looked_cpu_ns; /* its CPU clock when it was found asleep */
+    bool deaf;              /* it has been told, and doesn't answer */
     uint32_t asleep_row;    /* the row of that sleep, which goes on while the clock stands still; SP_NO_ID: none */
     uintptr_t state;        /* its thread state; 0: none was found among those of `generation` */
 

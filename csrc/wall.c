@@ -182,8 +182,9 @@ static uint64_t patience_ns(const struct sp_session *s)
 static void book_unanswered(struct sp_session *s, struct sp_slot *slot, uint64_t cpu_ns, uint64_t rest_ns)
 {
     uint64_t wall_ns = unanswered_ns(slot, rest_ns);
-    if (wall_ns <= patience_ns(s)) {
-        return;
+    uint64_t due_ns = wall_ns + rest_ns;
+    if (wall_ns == 0 || !atomic_compare_exchange_strong(&slot->due_ns, &due_ns, rest_ns)) {
+        return; /* or it has answered at this very moment */
     }
     const struct sp_raw_frame frame = {SP_MARK_RUNNING, 0, SP_FRAME_MARK};
     struct sp_raw_head head = {
@@ -194,7 +195,6 @@ static void book_unanswered(struct sp_session *s, struct sp_slot *slot, uint64_t
         .wall_ns = wall_ns,
         .state = SP_STATE_RUNNING,
     };
-    atomic_fetch_sub(&slot->due_ns, head.wall_ns);
     sp_row_add(s, slot, &head, &frame);
     atomic_store_explicit(&slot->last_cpu_ns, cpu_ns, memory_order_relaxed);
 }
@@ -237,6 +237,7 @@ static void ask(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, u
     }
     atomic_fetch_add(&slot->due_ticks, ticks);
     if (!atomic_exchange(&slot->told, true)) {
+        slot->deaf = false;
         slot->told_cpu_ns = cpu_ns;
         sp_tick_send(&slot->tick);
     }
@@ -303,8 +304,11 @@ static void look(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, 
             return;
         }
         uint64_t owed_ns = unanswered_ns(slot, elapsed_ns);
-        if (owed_ns > 0 && owed_ns <= patience_ns(s)) {
-            return;
+        if (owed_ns > 0 && !slot->deaf) {
+            if (owed_ns <= patience_ns(s)) {
+                return;
+            }
+            slot->deaf = true; /* from now on it is not waited for, until it has answered again */
         }
         if (read_asleep(s, w, slot, cpu_ns, state_of(s, &wait), elapsed_ns)) {
             return;

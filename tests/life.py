@@ -44,25 +44,6 @@ def in_child(
     return json.loads(lines[-1]) if lines else None
 
 
-def best_of_three(test: Any) -> Any:
-    """For what other programs on the machine can only make worse: one run of three has to be right.
-
-    A mistake of the product's is in each of them. How it was wrong in the first two is on the captured output.
-    """
-    import functools
-
-    @functools.wraps(test)
-    def tried(*args: Any, **kwargs: Any) -> None:
-        for _ in range(2):
-            try:
-                return test(*args, **kwargs)
-            except AssertionError as error:
-                print(f"not this time: {error}")
-        return test(*args, **kwargs)
-
-    return tried
-
-
 def tell(value: Any) -> None:
     """The child's answer."""
     print(json.dumps(value), flush=True)
@@ -102,6 +83,23 @@ def descriptors() -> dict[int, str]:
 def timers() -> str:
     with open("/proc/self/timers") as file:
         return file.read()
+
+
+def processor_wait_ns(task: int | None = None) -> int:
+    """For how long that thread, or spprof's own threads together, could have run and got no processor.
+
+    What a test says of shares and times holds but for this: other programs on the machine have taken it. Field 2 of
+    /proc/PID/task/TID/schedstat; 0 where the kernel doesn't count it.
+    """
+    waited = 0
+    for each in [task] if task else tasks():
+        try:
+            with open(f"/proc/self/task/{each}/comm") as comm, open(f"/proc/self/task/{each}/schedstat") as schedstat:
+                if task or comm.read().startswith("spprof"):
+                    waited += int(schedstat.read().split()[1])
+        except OSError:
+            pass
+    return waited
 
 
 def tasks() -> set[int]:
@@ -216,6 +214,7 @@ __all__ = [
     "in_child",
     "json",
     "os",
+    "processor_wait_ns",
     "rss_kb",
     "signal",
     "spin",
