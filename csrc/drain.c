@@ -23,9 +23,6 @@
 /* The sampler is late when it is let in only after this time. A processor switches to it in 10 to 30 us. */
 #define LATE_NS 40000u
 
-/* States of threads that the sampler may ask the system for in one round (about 10 us each). */
-#define STATE_LOOK_UPS 8
-
 /* Rows leave this part of the budget to the names that are still to be kept. */
 #define NAMES_SHARE 16
 
@@ -261,7 +258,7 @@ static void poll_all(struct sp_session *s, uint64_t *random)
     pthread_mutex_lock(&s->arm_lock);
     uint32_t n = atomic_load(&s->n_slots);
     uint32_t first = n == 0 ? 0 : (uint32_t)(sp_random(random) % n); /* no thread is always the last */
-    unsigned look_ups = STATE_LOOK_UPS;
+    unsigned look_ups = SP_STATE_LOOK_UPS;
     for (uint32_t k = 0; k < n; k++) {
         uint32_t i = (first + k) % n;
         if (atomic_load_explicit(&s->tids[i], memory_order_relaxed) != 0 && sp_slot_at(s, i)->tick.source == SP_TICK_THREAD) {

@@ -12,11 +12,6 @@
 /* For the tables of the largest programs. */
 #define MOST_BYTES ((size_t)1 << 30)
 
-static bool copy_memory(void *ctx, void *to, uintptr_t from, size_t bytes)
-{
-    return sp_copy(ctx, to, from, bytes);
-}
-
 __attribute__((noinline)) int sp_own_stack_take(struct sp_own_stack *own)
 {
     memset(own, 0, sizeof *own);
@@ -25,7 +20,7 @@ __attribute__((noinline)) int sp_own_stack_take(struct sp_own_stack *own)
     if (own->copier.way == SP_COPY_NONE) {
         return SP_ERR_SYSTEM;
     }
-    int err = sp_codemap_init(&own->codemap, &own->budget, copy_memory, &own->copier, sp_evaluation_loop());
+    int err = sp_codemap_init(&own->codemap, &own->budget, sp_copy, &own->copier, sp_evaluation_loop());
     if (err == SP_OK) {
         bool main_thread = sp_is_main_thread(sp_gettid());
         struct sp_stack_bounds bounds = main_thread ? sp_stack_of_main() : sp_stack_of_caller();

@@ -235,13 +235,6 @@ void sp_stats_take(struct sp_session *s, bool active, struct sp_stats *out)
     out->duration_ns = (active ? sp_now_ns() : s->stop_ns) - s->start_ns;
     out->memory = atomic_load(&s->budget.used);
     out->memory_limit = s->budget.limit;
-    uint64_t timed_calls = s->gone_timed_calls, timed_ns = s->gone_timed_ns;
-    out->handler_calls = s->gone_calls;
-    out->ticks = s->gone_ticks;
-    out->overruns = s->gone_overruns;
-    out->invalid = s->gone_invalid + s->outside_invalid;
-    out->subinterpreter = s->gone_subinterpreter;
-    out->retried = s->gone_retried;
     out->drain_cpu_ns = atomic_load(&s->drain_cpu_ns);
     out->sampler_cpu_ns = atomic_load(&s->sampler_cpu_ns) + s->helper_cpu_ns;
     out->foreign_signals = active ? sp_signal_foreign() : s->foreign_signals;
@@ -263,28 +256,27 @@ void sp_stats_take(struct sp_session *s, bool active, struct sp_stats *out)
     memcpy(out->by_source, s->by_source, sizeof out->by_source);
     out->source = s->source;
     memcpy(out->source_reason, s->source_reason, sizeof out->source_reason);
+    struct sp_counts counts = s->gone;
     uint32_t n = active ? atomic_load(&s->n_slots) : 0;
     for (uint32_t i = 0; i < n; i++) {
         if (atomic_load(&s->tids[i]) == 0) {
             continue;
         }
         struct sp_slot *slot = sp_slot_at(s, i);
-        timed_calls += slot->timed_calls;
-        timed_ns += slot->timed_ns;
-        out->handler_calls += slot->calls;
-        out->ticks += slot->ticks;
-        out->overruns += slot->overruns;
-        out->invalid += slot->invalid;
-        out->subinterpreter += slot->subinterpreter;
-        out->retried += slot->retried;
+        sp_slot_count(slot, &counts);
         out->dropped += slot->unsent_samples;
         sp_threads_of(s)[slot->thread].cpu_end_ns = sp_thread_cpu_ns(slot->tid);
     }
-    if (s->settings.mode != SP_MODE_CPU) {
-        out->ticks = s->rounds;
-        out->overruns = 0;
-    }
-    out->handler_ns = timed_calls == 0 ? 0 : (uint64_t)((double)timed_ns * (double)out->handler_calls / (double)timed_calls);
+    bool cpu_mode = s->settings.mode == SP_MODE_CPU;
+    out->handler_calls = counts.calls;
+    out->ticks = cpu_mode ? counts.ticks : s->rounds;
+    out->overruns = cpu_mode ? counts.overruns : 0;
+    out->invalid = counts.invalid + s->outside_invalid;
+    out->subinterpreter = counts.subinterpreter;
+    out->retried = counts.retried;
+    out->handler_ns = counts.timed_calls == 0
+                          ? 0
+                          : (uint64_t)((double)counts.timed_ns * (double)counts.calls / (double)counts.timed_calls);
     for (size_t i = 0; i < s->threads.len; i++) {
         const struct sp_thread *thread = &sp_threads_of(s)[i];
         uint64_t cpu_ns = thread->cpu_end_ns > thread->cpu_start_ns ? thread->cpu_end_ns - thread->cpu_start_ns : 0;

@@ -280,11 +280,6 @@ static struct sp_session *session_new(const struct sp_settings *settings)
     return s;
 }
 
-static bool copy_memory(void *ctx, void *to, uintptr_t from, size_t bytes)
-{
-    return sp_copy(ctx, to, from, bytes);
-}
-
 /* SP_OK, or why frames of machine code can't be had. */
 static int start_native(struct sp_session *s, char *text, size_t text_size)
 {
@@ -293,7 +288,7 @@ static int start_native(struct sp_session *s, char *text, size_t text_size)
         snprintf(text, text_size, "no way to read its own code safely (%s)", strerror(s->copier.refused));
         return SP_ERR_SYSTEM;
     }
-    return sp_codemap_init(&s->codemap, &s->budget, copy_memory, &s->copier, sp_evaluation_loop());
+    return sp_codemap_init(&s->codemap, &s->budget, sp_copy, &s->copier, sp_evaluation_loop());
 }
 
 static int start_locked(struct sp_session *s, char *text, size_t text_size)

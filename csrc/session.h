@@ -36,6 +36,14 @@ static inline void sp_counter_add(sp_counter *counter, uint64_t n)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + n, memory_order_relaxed);
 }
 
+/* What handlers have counted, of several threads together. */
+struct sp_counts {
+    uint64_t calls, timed_calls, timed_ns, ticks, overruns, invalid, subinterpreter, retried;
+};
+
+/* States of threads that the sampler may ask the system for in one round (10 to 20 us each). */
+#define SP_STATE_LOOK_UPS 8
+
 /* A live thread. Slots are never freed before the session ends, and are used again by later threads. */
 struct sp_slot {
     /* set when armed */
@@ -212,8 +220,7 @@ struct sp_session {
     uint64_t random; /* arming; lock held */
 
     /* totals of slots that were given back */
-    uint64_t gone_calls, gone_timed_calls, gone_timed_ns, gone_ticks, gone_overruns, gone_invalid, gone_subinterpreter,
-        gone_retried;
+    struct sp_counts gone;               /* of threads that are gone */
     uint64_t by_source[SP_TICK_SOURCES]; /* threads armed from each */
 
     /* told at halt */
@@ -276,6 +283,7 @@ struct sp_slot *sp_slot_find(struct sp_session *s, pid_t tid);
 /* With lock held: */
 int sp_slot_open(struct sp_session *s, pid_t tid, bool born);
 void sp_slot_close(struct sp_session *s, struct sp_slot *slot, uint64_t cpu_ns);
+void sp_slot_count(const struct sp_slot *slot, struct sp_counts *counts);  /* adds the thread's */
 void sp_slot_note_ended(struct sp_session *s, const struct sp_slot *slot); /* closed by its thread, which is not gone yet */
 void sp_slots_scan(struct sp_session *s, bool first);
 void sp_slots_disarm_all(struct sp_session *s); /* and read each thread's clock for the last time */

@@ -202,6 +202,18 @@ static uint64_t deaf_ns(const struct sp_session *s)
     return several > 20000000u ? several : 20000000u;
 }
 
+void sp_slot_count(const struct sp_slot *slot, struct sp_counts *counts)
+{
+    counts->calls += slot->calls;
+    counts->timed_calls += slot->timed_calls;
+    counts->timed_ns += slot->timed_ns;
+    counts->ticks += slot->ticks;
+    counts->overruns += slot->overruns;
+    counts->invalid += slot->invalid;
+    counts->subinterpreter += slot->subinterpreter;
+    counts->retried += slot->retried;
+}
+
 void sp_slot_close(struct sp_session *s, struct sp_slot *slot, uint64_t cpu_ns)
 {
     disarm(s, slot);
@@ -218,14 +230,7 @@ void sp_slot_close(struct sp_session *s, struct sp_slot *slot, uint64_t cpu_ns)
         sp_windows_deaf(&thread->windows, &s->budget, last_ns);
     }
     sp_windows_end(&thread->windows, &s->budget, thread->end_ns, thread->cpu_end_ns);
-    s->gone_calls += slot->calls;
-    s->gone_timed_calls += slot->timed_calls;
-    s->gone_timed_ns += slot->timed_ns;
-    s->gone_ticks += slot->ticks;
-    s->gone_overruns += slot->overruns;
-    s->gone_invalid += slot->invalid;
-    s->gone_subinterpreter += slot->subinterpreter;
-    s->gone_retried += slot->retried;
+    sp_slot_count(slot, &s->gone);
     slot->retried = 0;
     slot->calls = slot->timed_calls = slot->timed_ns = slot->ticks = slot->overruns = slot->invalid = slot->subinterpreter = 0;
     slot->unsent_ticks = slot->unsent_samples = 0;

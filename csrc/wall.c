@@ -26,9 +26,6 @@
 /* Looks at a thread that goes to sleep and wakes up while it is being read, before its time waits for the next round. */
 #define MOST_LOOKS 3
 
-/* Threads that are asked in one round whether the sampler itself has put them aside (about 20 us each). */
-#define STATE_LOOK_UPS 8
-
 /* After so much CPU time a thread has come back from the kernel, where a signal waits for it. */
 #define CHANCE_NS 1000000u
 
@@ -66,11 +63,6 @@ struct sp_wall {
     bool waits; /* somebody waits for the GIL */
 };
 
-static bool copy(void *ctx, void *to, uintptr_t from, size_t bytes)
-{
-    return sp_copy(ctx, to, from, bytes);
-}
-
 struct sp_wall *sp_wall_new(struct sp_session *s)
 {
     struct sp_wall *w = sp_budget_take(&s->budget, sizeof *w) ? sp_pages_new(sizeof *w) : NULL;
@@ -79,7 +71,7 @@ struct sp_wall *sp_wall_new(struct sp_session *s)
     }
     sp_copier_open(&w->copier);
     sp_outside_init(&w->outside, s->interpreter, (struct sp_outside_thread){(uintptr_t)pthread_self(), sp_gettid()},
-                    (struct sp_outside_thread){(uintptr_t)s->starter, s->starter_tid}, copy, &w->copier);
+                    (struct sp_outside_thread){(uintptr_t)s->starter, s->starter_tid}, sp_copy, &w->copier);
     w->random = s->seed ^ 0x8ebc6af09c88c6e3ull;
     pthread_mutex_lock(&s->lock);
     s->copy_way = sp_copy_name(w->copier.way);
@@ -341,7 +333,7 @@ void sp_wall_round(struct sp_session *s, struct sp_wall *w)
 {
     bool holder_only = s->settings.mode == SP_MODE_GIL;
     w->now_ns = sp_now_ns();
-    w->look_ups = STATE_LOOK_UPS;
+    w->look_ups = SP_STATE_LOOK_UPS;
     w->waits = atomic_exchange(&s->gil_wait_seen, false);
     /* Only if nobody was running: asking for its own clock has the scheduler charge this thread, after which it can't be told any
      * more whom it has put aside (sp_thread_displaced). */

@@ -25,8 +25,9 @@ struct sp_copier {
 void sp_copier_open(struct sp_copier *copier);
 void sp_copier_close(struct sp_copier *copier);
 
-/* Copies `bytes` (at most 4096) from `from`, all or nothing. */
-bool sp_copy(struct sp_copier *copier, void *to, uintptr_t from, size_t bytes);
+/* Copies `bytes` (at most 4096) from `from`, all or nothing. `copier` is a struct sp_copier: this is the function that those take who
+ * read memory without knowing how. */
+bool sp_copy(void *copier, void *to, uintptr_t from, size_t bytes);
 
 const char *sp_copy_name(enum sp_copy_way way);
 

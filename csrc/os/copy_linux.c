@@ -47,8 +47,9 @@ static bool by_pipe(const struct sp_copier *c, void *to, uintptr_t from, size_t 
     return n == (long)bytes;
 }
 
-bool sp_copy(struct sp_copier *c, void *to, uintptr_t from, size_t bytes)
+bool sp_copy(void *copier, void *to, uintptr_t from, size_t bytes)
 {
+    struct sp_copier *c = copier;
     switch (c->way) {
     case SP_COPY_VM_READV:
         return by_call(to, from, bytes);
