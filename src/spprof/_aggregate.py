@@ -84,11 +84,8 @@ class AggregatedProfile(BaseProfile):
         """A row per thread and distinct stack, in the order of the frames' labels; losses last."""
         rows = self._rows_of(self._totals())
         for row in rows:
-            sums: dict[int, int] = {}
-            for _, weight, node in self._thread_losses(row.thread_index):
-                sums[node] = sums.get(node, 0) + weight
-            for node in sorted(sums):
-                row.extend((node,), (sums[node],), (0,))
+            for node, weight in sorted(self._losses_by_node(row.thread_index).items()):
+                row.extend((node,), (weight,), (0,))
         return rows
 
     def _thread_cpu_rows(self) -> list[ThreadRows]:

@@ -296,6 +296,12 @@ class BaseProfile:
         placed.sort()
         return placed
 
+    def _losses_by_node(self, thread_index: int) -> dict[int, int]:
+        """A thread's losses by what stands for them in the tree, in nanoseconds."""
+        thread, tree = self.threads[thread_index], self._tree
+        sums = {tree.dropped_node: thread.dropped_ns, tree.unsampled_node: thread.unsampled_ns}
+        return {node: weight for node, weight in sums.items() if weight}
+
     def _losses_of(self, thread_index: int) -> list[Loss]:
         return [loss for loss in self.losses if loss.thread_index == thread_index]
 

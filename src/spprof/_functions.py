@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from typing import NamedTuple
 
     from ._base import Totals
+    from ._model import Frame
     from ._tree import StackTree
 
     class _FunctionSummaryFields(NamedTuple):
@@ -56,6 +57,15 @@ class _Sums:
         self.lines_total: dict[int, int] = {}
 
 
+def function_key(frame: Frame) -> tuple[str, str, int]:
+    """Equal for frames of one function.
+
+    Of a native function the file is that of the source at each place, which may be another one's that was inlined: it is
+    told by its module.
+    """
+    return frame.function_name, frame.module if frame.is_native else frame.filename, frame.firstlineno
+
+
 def summarize(tree: StackTree, totals: Totals) -> list[FunctionSummary]:
     """Every function that has samples: by self time, total time, then name."""
     size = len(tree)
@@ -70,12 +80,8 @@ def summarize(tree: StackTree, totals: Totals) -> list[FunctionSummary]:
         sum_ns[parent] += sum_ns[node]
         sum_count[parent] += sum_count[node]
 
-    # Of a native function the file is that of the source at each place, which may be another one's that was inlined.
     keys: dict[tuple[str, str, int], int] = {}
-    function_of = [
-        keys.setdefault((f.function_name, f.module if f.is_native else f.filename, f.firstlineno), len(keys))
-        for f in tree.frames
-    ]
+    function_of = [keys.setdefault(function_key(frame), len(keys)) for frame in tree.frames]
     sums = [_Sums() for _ in keys]
     first_frame: dict[int, int] = {}
     for index, function in enumerate(function_of):

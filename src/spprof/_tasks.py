@@ -109,7 +109,7 @@ class TaskSampler:
         for _, tasks in tasks_by_loop():
             for task in tasks:
                 found = True
-                self._meet(task)
+                self._meet(task, self._name(task))
         return found
 
     def _look(self, now: int, elapsed: int) -> bool:
@@ -119,19 +119,19 @@ class TaskSampler:
         for loop, tasks in tasks_by_loop():
             for task in tasks:
                 found = True
-                self._meet(task)
-                row = self._add(task, loop, now, elapsed)
+                name = self._name(task)
+                self._meet(task, name)
+                row = self._add(task, name, loop, now, elapsed)
                 if row is not None:
                     seen[id(task)] = row
         self._last = seen
         return found
 
-    def _meet(self, task: Any) -> None:
-        name = self._name(task)
+    def _meet(self, task: Any, name: int) -> None:
         if name != NO_NAME and not self._runs.knows(task, name) and self._rows.take(_LIFE_BYTES):
             self._runs.meet(task, name)
 
-    def _add(self, task: Any, loop: Any, now: int, elapsed: int) -> _Seen | None:
+    def _add(self, task: Any, name: int, loop: Any, now: int, elapsed: int) -> _Seen | None:
         """The row of its wait, which is one for as long as that goes on; None if it does not wait."""
         waiter = waiter_of(task)
         last = self._last.get(id(task))
@@ -147,7 +147,7 @@ class TaskSampler:
                 break
         else:
             return None
-        name, node, state = self._name(task), self._rows.node(chain), state_of(waiter, chain)
+        node, state = self._rows.node(chain), state_of(waiter, chain)
         if last is not None and self._is(last, name, node, state):
             self._rows.weights[last[1]] += elapsed
             return name, last[1], _weakly(waiter)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from .._functions import function_key
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,7 +59,7 @@ def flame_tree(profile: BaseProfile) -> Box:
         box = boxes[thread, node]
         for node in reversed(missing):
             frame = tree.frames[tree.frame_of[node]]
-            key = (frame.function_name, frame.filename, frame.firstlineno)
+            key = function_key(frame)
             child = box.children.get(key)
             if child is None:
                 child = box.children[key] = _box(frame)
@@ -74,7 +76,7 @@ def flame_tree(profile: BaseProfile) -> Box:
     for (thread, node), (count, weight) in profile._totals().items():
         add(thread, node, count, weight)
     for thread in range(len(labels)):
-        for _, weight, node in profile._thread_losses(thread):
+        for node, weight in profile._losses_by_node(thread).items():
             add(thread, node, 0, weight)
     _sum_up(root)
     return root

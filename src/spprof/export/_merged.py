@@ -76,9 +76,7 @@ def _add_rows(profile: Any, sums: dict[tuple[Any, ...], list[int]]) -> None:
 def _losses(profile: BaseProfile) -> list[Merged]:
     result = []
     for index, thread in enumerate(profile.threads):
-        sums: dict[int, int] = {}
-        for _, weight, node in profile._thread_losses(index):
-            sums[node] = sums.get(node, 0) + weight
+        sums = profile._losses_by_node(index)
         unsampled = profile._tree.unsampled_node
         cpu_unsampled = thread.cpu_unsampled_ns if profile.mode != "cpu" else 0
         if cpu_unsampled:

@@ -15,6 +15,7 @@ from array import array
 from base64 import b64encode
 
 from .._base import MEASURES
+from .._functions import function_key
 from .._model import STATES
 from .._version import __version__
 from ._columns import packed
@@ -117,7 +118,7 @@ def _functions(tree: StackTree) -> tuple[list[Any], list[int]]:
     first: list[Any] = []
     function_of = []
     for frame in tree.frames:
-        key = frame.function_name, frame.filename, frame.firstlineno
+        key = function_key(frame)
         if key not in numbers:
             numbers[key] = len(first)
             first.append(frame)

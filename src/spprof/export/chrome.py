@@ -7,11 +7,11 @@ beginning; in mode "cpu" the gaps are time in which the thread did not run. Time
 
 from __future__ import annotations
 
-import json
-
 from .._base import MEASURES
+from .._functions import function_key
 from .._model import STATES
 from .._version import __version__
+from ._json import dumps
 from ._samples import with_samples
 
 TYPE_CHECKING = False
@@ -31,11 +31,11 @@ def render(profile: BaseProfile) -> Iterator[str]:
     """The file, in pieces."""
     profile = with_samples(profile, "chrome")
     yield '{"displayTimeUnit":"ms","traceEvents":[\n'
-    yield _dumps(_name("process_name", 0, profile.program or "python"))
+    yield dumps(_name("process_name", 0, profile.program or "python"))
     texts = _Texts(profile._tree)
     for number, (label, rows) in enumerate(_tracks(profile), 1):
-        yield ",\n" + _dumps(_name("thread_name", number, label))
-        yield ",\n" + _dumps(
+        yield ",\n" + dumps(_name("thread_name", number, label))
+        yield ",\n" + dumps(
             {"ph": "M", "pid": _PID, "tid": number, "name": "thread_sort_index", "args": {"sort_index": number}}
         )
         pieces = []
@@ -50,7 +50,7 @@ def render(profile: BaseProfile) -> Iterator[str]:
         "exporter": f"spprof {__version__}", "measures": MEASURES[profile.mode], "interval_ms": profile.interval_ms,
         "python": profile.python_version, "platform": profile.platform, "losses": _losses(profile),
     }  # fmt: skip
-    yield '\n],"otherData":' + _dumps(other) + "}\n"
+    yield '\n],"otherData":' + dumps(other) + "}\n"
 
 
 def _tracks(profile: Profile) -> Iterator[tuple[str, list[int]]]:
@@ -89,9 +89,9 @@ class _Texts:
         head = self._heads.get(function)
         if head is None:
             frame = self._tree.frames[function]
-            named = _dumps({"name": frame.function_name, "cat": frame.module or "native"})
+            named = dumps({"name": frame.function_name, "cat": frame.module or "native"})
             head = self._heads[function] = f'{{"ph":"X","pid":{_PID},{named[1:-1]}'
-            where = _dumps({"file": frame.filename, "line": frame.firstlineno})
+            where = dumps({"file": frame.filename, "line": frame.firstlineno})
             self._tails[function] = f',"args":{where}}}' if frame.filename else "}"
         return f'{head},"tid":{tid},"ts":{start / 1000},"dur":{(end - start) / 1000}{self._tails[function]}'
 
@@ -125,10 +125,7 @@ def _slices(profile: Profile, texts: _Texts, tid: int, numbers: list[int]) -> It
 def _function_ids(tree: StackTree) -> list[int]:
     """By frame: the first frame of the same function."""
     first: dict[tuple[str, str, int], int] = {}
-    return [
-        first.setdefault((frame.function_name, frame.filename, frame.firstlineno), index)
-        for index, frame in enumerate(tree.frames)
-    ]
+    return [first.setdefault(function_key(frame), index) for index, frame in enumerate(tree.frames)]
 
 
 def _losses(profile: Profile) -> list[dict[str, Any]]:
@@ -143,7 +140,3 @@ def _losses(profile: Profile) -> list[dict[str, Any]]:
 
 def _name(kind: str, tid: int, name: str) -> dict[str, Any]:
     return {"ph": "M", "pid": _PID, "tid": tid, "name": kind, "args": {"name": name}}
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))

@@ -35,7 +35,7 @@ def render(profile: BaseProfile) -> Iterator[str]:
     for (thread, node), (_, weight) in profile._totals().items():
         add(thread, node, weight)
     for thread in range(len(threads)):
-        for _, weight, node in profile._thread_losses(thread):
+        for node, weight in profile._losses_by_node(thread).items():
             add(thread, node, weight)
     for stack in sorted(weights):
         if weights[stack]:

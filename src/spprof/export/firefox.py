@@ -8,12 +8,13 @@ its time, and markers, where they have a place in time.
 
 from __future__ import annotations
 
-import json
 from array import array
 from bisect import bisect_left
 
+from .._functions import function_key
 from .._model import STATES
 from .._version import __version__
+from ._json import dumps
 from ._samples import with_samples
 
 TYPE_CHECKING = False
@@ -54,11 +55,11 @@ def render(profile: BaseProfile) -> Iterator[str]:
     """The file, in pieces."""
     profile = with_samples(profile, "firefox")
     yield (
-        '{"meta":' + _dumps(_meta(profile)) + ',"libs":[],"pages":[],"counters":[],"profilerOverhead":[],"threads":[\n'
+        '{"meta":' + dumps(_meta(profile)) + ',"libs":[],"pages":[],"counters":[],"profilerOverhead":[],"threads":[\n'
     )
-    for index, rows in enumerate(_rows_by_thread(profile)):
+    for index, (rows, label) in enumerate(zip(_rows_by_thread(profile), profile._thread_labels())):
         yield ",\n" if index else ""
-        yield from _thread(profile, index, rows)
+        yield from _thread(profile, index, label, rows)
     yield "\n]}\n"
 
 
@@ -105,7 +106,7 @@ class _Strings(dict[str, int]):
         return self[key]
 
 
-def _thread(profile: Profile, index: int, numbers: array[int]) -> Iterator[str]:
+def _thread(profile: Profile, index: int, label: str, numbers: array[int]) -> Iterator[str]:
     """One thread's object. Its columns are as long as it has samples: they become text piece by piece."""
     rows, tree, info = profile._rows, profile._tree, profile.threads[index]
     strings = _Strings()
@@ -123,7 +124,6 @@ def _thread(profile: Profile, index: int, numbers: array[int]) -> Iterator[str]:
         times.insert(at, min(time, profile._facts.duration_ns))
         weights.insert(at, weight)
         cpu.insert(at, 0)
-    label = profile._thread_labels()[index]
     end = None if info.end_ns is None else info.end_ns / 1e6
     head = {
         "name": label,
@@ -138,7 +138,7 @@ def _thread(profile: Profile, index: int, numbers: array[int]) -> Iterator[str]:
         "pid": "1",
         "tid": label,  # the system's number would be another one in each run
     }
-    yield _dumps(head)[:-1] + f',"samples":{{"length":{len(stacks)},"weightType":"tracing-ms"'
+    yield dumps(head)[:-1] + f',"samples":{{"length":{len(stacks)},"weightType":"tracing-ms"'
     yield from _column("stack", stacks, lambda number: str(number) if number >= 0 else "null")
     yield from _column("time", times, _milliseconds)
     yield from _column("weight", weights, _milliseconds)
@@ -149,7 +149,7 @@ def _thread(profile: Profile, index: int, numbers: array[int]) -> Iterator[str]:
         "resourceTable": {"length": 0, "lib": [], "name": [], "host": [], "type": []},
         "nativeSymbols": {"length": 0, "address": [], "functionSize": [], "libIndex": [], "name": []},
     }
-    yield "}," + _dumps({**rest, "stringArray": list(strings)})[1:]
+    yield "}," + dumps({**rest, "stringArray": list(strings)})[1:]
 
 
 def _column(name: str, values: array[int], to_text: Callable[[int], str]) -> Iterator[str]:
@@ -212,10 +212,7 @@ class _Tables:
         """The tables of the file."""
         strings, functions = self._strings, self._functions
         frames = [self._tree.frames[index] for index in self._frames]
-        funcs = [
-            functions.setdefault((frame.function_name, frame.filename, frame.firstlineno), len(functions))
-            for frame in frames
-        ]
+        funcs = [functions.setdefault(function_key(frame), len(functions)) for frame in frames]
         n, m, k = len(frames), len(functions), len(self._stack_rows)
         return {
             "frameTable": {
@@ -243,7 +240,3 @@ def _category(tree: StackTree, frame_index: int) -> int:
     if frame_index >= len(tree.frames) - 2:
         return _LOST
     return _NATIVE if frame.is_native else _PYTHON
-
-
-def _dumps(value: object) -> str:
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from .._base import BaseProfile
     from .._model import Frame
 
-_TYPES = {"cpu": "cpu", "wall": "wall", "gil": "gil"}
-
 
 def render(profile: BaseProfile) -> Iterator[bytes]:
     """The file, in pieces."""
@@ -53,7 +51,7 @@ def render(profile: BaseProfile) -> Iterator[bytes]:
         ])
         for each in samples
     ]  # fmt: skip
-    profiles = [_profile(profile, tables, _TYPES.get(profile.mode, "wall"), samples, stacks, attributes, "weight_ns")]
+    profiles = [_profile(profile, tables, profile.mode, samples, stacks, attributes, "weight_ns")]
     if profile.mode != "cpu":
         profiles.append(_profile(profile, tables, "cpu", samples, stacks, attributes, "cpu_ns"))
     scope = data(1, text(1, "spprof") + text(2, __version__)) + b"".join([data(2, each) for each in profiles])

@@ -19,14 +19,12 @@ if TYPE_CHECKING:
     from .._base import BaseProfile
     from .._model import Frame
 
-_VALUE = {"cpu": "cpu", "wall": "wall", "gil": "gil"}
-
 
 def render(profile: BaseProfile) -> Iterator[bytes]:
     """The file, uncompressed, in pieces."""
     strings = _Strings()
     tree = profile._tree
-    values = [("samples", "count"), (_VALUE.get(profile.mode, "wall"), "nanoseconds")]
+    values = [("samples", "count"), (profile.mode, "nanoseconds")]
     if profile.mode != "cpu":
         values.append(("cpu", "nanoseconds"))
     for kind, unit in values:

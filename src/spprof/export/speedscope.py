@@ -12,6 +12,7 @@ import json
 
 from .._base import MEASURES
 from .._version import __version__
+from ._json import dumps
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -55,16 +56,16 @@ def render(profile: BaseProfile) -> Iterator[str]:
     frames, frame_ids = _frames(tree, rows)
     yield f'{{"$schema":{json.dumps(SCHEMA)},"shared":{{"frames":[\n'
     for start in range(0, len(frames), 1024):
-        yield ("" if start == 0 else ",\n") + ",\n".join([_dumps(frame) for frame in frames[start : start + 1024]])
+        yield ("" if start == 0 else ",\n") + ",\n".join([dumps(frame) for frame in frames[start : start + 1024]])
     yield '\n]},"profiles":['
     texts = _StackTexts(tree, [str(number) for number in frame_ids])
     for number, row in enumerate(rows):
-        yield ("," if number else "") + "\n" + _dumps(_profile_head(row))[:-1] + ',"samples":[\n'
+        yield ("," if number else "") + "\n" + dumps(_profile_head(row))[:-1] + ',"samples":[\n'
         yield from _joined(row.nodes, texts)
         yield '\n],"weights":[\n'
         yield from _joined(row.weights, None)
         yield "\n]}"
-    yield "\n]," + _dumps(_file_tail(profile, rows))[1:] + "\n"
+    yield "\n]," + dumps(_file_tail(profile, rows))[1:] + "\n"
 
 
 class _StackTexts(dict[int, str]):
@@ -139,8 +140,3 @@ def _file_tail(profile: BaseProfile, rows: list[ThreadRows]) -> dict[str, Any]:
         "exporter": f"spprof@{__version__}",
         "name": f"{profile.program or 'python'} ({measure}, every {profile.interval_ms:g} ms)",
     }
-
-
-def _dumps(value: object) -> str:
-    # ASCII: a lone surrogate in a file name stays an escape, and the file is valid UTF-8.
-    return json.dumps(value, ensure_ascii=True, separators=(",", ":"))
