@@ -40,19 +40,8 @@ for library in libasan.so libubsan.so libstdc++.so; do
     esac
 done
 
-"$python" -m venv "$work/venv"
+CC=$cc tools/sanitized_venv "$python" "$work" address,undefined "-Dhostile=$hostile"
 py=$work/venv/bin/python
-"$py" -m pip --quiet --disable-pip-version-check install --only-binary :all: \
-    'meson-python>=0.18' ninja 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100'
-
-# b_lundef: the sanitizer's symbols are only found when the process runs.
-CC=$cc PATH=$work/venv/bin:$PATH "$py" -m pip --quiet --disable-pip-version-check install --no-build-isolation --no-deps \
-    --config-settings=build-dir="$work/build" \
-    --config-settings=setup-args=-Dbuildtype=debugoptimized \
-    --config-settings=setup-args=-Db_sanitize=address,undefined \
-    --config-settings=setup-args=-Db_lundef=false \
-    --config-settings=setup-args=-Dhostile=$hostile \
-    .
 
 # handle_segv=0: faulthandler and the crash tests have handlers of their own.
 export ASAN_OPTIONS="detect_leaks=0:handle_segv=0:abort_on_error=1:${ASAN_OPTIONS:-}"

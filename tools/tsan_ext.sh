@@ -22,16 +22,8 @@ case $library in
     *) echo "$cc has no libtsan" >&2; exit 2 ;;
 esac
 
-"$python" -m venv "$work/venv"
+CC=$cc tools/sanitized_venv "$python" "$work" thread
 py=$work/venv/bin/python
-"$py" -m pip --quiet --disable-pip-version-check install --only-binary :all: \
-    'meson-python>=0.18' ninja 'pytest>=8' 'pytest-timeout>=2.3' 'hypothesis>=6.100'
-CC=$cc PATH=$work/venv/bin:$PATH "$py" -m pip --quiet --disable-pip-version-check install --no-build-isolation --no-deps \
-    --config-settings=build-dir="$work/build" \
-    --config-settings=setup-args=-Dbuildtype=debugoptimized \
-    --config-settings=setup-args=-Db_sanitize=thread \
-    --config-settings=setup-args=-Db_lundef=false \
-    .
 
 export TSAN_OPTIONS="log_path=$work/reports/tsan suppressions=$PWD/tools/tsan.supp ${TSAN_OPTIONS:-}"
 mkdir "$work/reports"
