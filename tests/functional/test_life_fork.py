@@ -158,12 +158,12 @@ def child():
         return "active"
     spprof.start(interval_ms=1)
     burn(0.01)
-    return len(spprof.stop().threads)
+    return [[t.thread_id == os.getpid(), *t] for t in spprof.stop().threads]
 def forker():
     while time.monotonic() < end:
         answer = forked(child)
         counts[1] += 1
-        if answer != 1:
+        if len(answer) != 1 or not answer[0][0]:
             wrong.append(answer)
 threads = [threading.Thread(target=f) for f in (starter, churner, forker)]
 for t in threads:

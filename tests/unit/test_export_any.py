@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from profiles import MS, make_profile, raw_profile
+from report import any_page
 from test_export_others import check_firefox
 from test_export_pprof import rendered
 
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from spprof import Profile
+
+__all__ = ["any_page"]
+pytestmark = pytest.mark.usefixtures("any_page")
 
 NAME = st.one_of(
     st.sampled_from(
