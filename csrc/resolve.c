@@ -8,8 +8,10 @@
 #include "core/err.h"
 #include "cpython/codeobject.h"
 #include "os/clock.h"
+#include "os/threads.h"
 
-/* Clocks of different threads are read one after the other; a rest below this is the reading, not a thread. */
+/* Clocks of different threads are read one after the other; a rest below this is the reading, not a thread. So is what those that
+ * are known may have used, each on a processor of its own, while the clocks of all of them were read. */
 #define OTHER_THREADS_NS 200000u
 
 struct sp_totals sp_thread_totals(const struct sp_thread *thread, uint64_t cpu_ns)
@@ -222,7 +224,9 @@ uint64_t sp_other_cpu_ns(const struct sp_session *s)
     for (size_t i = 0; i < s->threads.len; i++) {
         known += sp_threads_of(s)[i].cpu_end_ns - sp_threads_of(s)[i].cpu_start_ns;
     }
-    return total > known + OTHER_THREADS_NS ? total - known : 0;
+    uint64_t processors = sp_processors(), others = processors < s->threads.len ? processors : s->threads.len;
+    uint64_t apart_ns = others > 1 ? (others - 1) * s->clocks_apart_ns : 0;
+    return total > known + OTHER_THREADS_NS + apart_ns ? total - known : 0;
 }
 
 void sp_stats_take(struct sp_session *s, bool active, struct sp_stats *out)

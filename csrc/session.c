@@ -331,11 +331,17 @@ static int start_locked(struct sp_session *s, char *text, size_t text_size)
     pthread_mutex_lock(&s->lock);
     s->start_ns = sp_now_ns();
     s->process_cpu_start_ns = sp_process_cpu_ns();
+    uint64_t own_cpu_ns = sp_own_cpu_ns();
     atomic_store(&state.naming, true);
     atomic_store(&sp_active, s);
     sp_slots_scan(s, true);
     if (s->live == 0) {
         sp_slot_open(s, sp_gettid(), false); /* no /proc */
+    }
+    s->clocks_apart_ns = sp_now_ns() - s->start_ns;
+    const struct sp_slot *own = sp_slot_find(s, sp_gettid());
+    if (own != NULL) { /* what it has used before its turn came is of nobody else */
+        s->process_cpu_start_ns += sp_threads_of(s)[own->thread].cpu_start_ns - own_cpu_ns;
     }
     pthread_mutex_unlock(&s->lock);
     return SP_OK;
@@ -395,6 +401,11 @@ int sp_session_halt(void)
     s->stop_ns = stop_ns;
     sp_slots_disarm_all(s);
     s->process_cpu_stop_ns = sp_process_cpu_ns();
+    const struct sp_slot *own = sp_slot_find(s, sp_gettid());
+    if (own != NULL) { /* its clock has gone on meanwhile */
+        s->process_cpu_stop_ns -= sp_own_cpu_ns() - own->seen_cpu_ns;
+    }
+    s->clocks_apart_ns += sp_now_ns() - stop_ns;
     atomic_store(&s->drain_cpu_ns, sp_thread_cpu_ns(s->drain_tid));
     if (s->sampler_runs) {
         atomic_store(&s->sampler_cpu_ns, sp_thread_cpu_ns(s->sampler_tid));

@@ -200,6 +200,7 @@ struct sp_session {
     uint64_t start_ns, stop_ns;
     double start_time; /* s since the epoch */
     uint64_t process_cpu_start_ns, process_cpu_stop_ns;
+    uint64_t clocks_apart_ns; /* elapsed time in which the threads' clocks were read, at both ends */
 
     pthread_t starter; /* the thread that called start(), and its tid */
     pid_t starter_tid;

@@ -64,4 +64,7 @@ int sp_exit_hook_init(void (*at_exit)(void *value));
 bool sp_exit_hook_in_handler(void);
 void sp_exit_hook_set(void *value);
 
+/* Processors of the machine that are in use; 1 if that can't be told. */
+unsigned sp_processors(void);
+
 #endif

@@ -260,6 +260,12 @@ void sp_thread_own_files(void)
 #endif
 }
 
+unsigned sp_processors(void)
+{
+    long n = sysconf(_SC_NPROCESSORS_ONLN);
+    return n > 0 ? (unsigned)n : 1;
+}
+
 static cpu_set_t sampler_may_use; /* of spprof's own thread, there is one */
 
 void sp_thread_precise(void)

@@ -289,3 +289,24 @@ def down(n):
 tell([down(10), down.last_profile.sample_count > 50, spprof.is_active()])
 """)
     assert told == [10, True, False]
+
+
+def test_what_start_and_stop_cost_themselves_is_nobody_elses() -> None:
+    # With many threads the clocks are read one after the other, which takes a while: of the caller's CPU.
+    told = in_child("""
+release = threading.Event()
+threads = [threading.Thread(target=release.wait) for _ in range(200)]
+for t in threads:
+    t.start()
+found = []
+for _ in range(5):
+    spprof.start(interval_ms=1)
+    burn(0.005)
+    profile = spprof.stop()
+    found.append([[t.name, t.cpu_ns] for t in profile.threads if t.thread_id == 0])
+release.set()
+for t in threads:
+    t.join()
+tell(found)
+""")
+    assert told == [[]] * 5
