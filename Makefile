@@ -107,7 +107,10 @@ $(VENV)/.lint: $(VENV)/.python pyproject.toml
 
 # ---- slow checks
 
-.PHONY: valgrind tsan
+.PHONY: valgrind tsan aarch64
+aarch64:  ## Run the C tests compiled for aarch64, under qemu (Debian: gcc-aarch64-linux-gnu, qemu-user); skipped without them.
+	tools/ctest.sh aarch64
+
 tsan:  ## Run the C tests, and many threads under the profiler, on builds with ThreadSanitizer (PYTHON: best a free-threaded one).
 	tools/ctest.sh tsan
 	tools/tsan_ext.sh "$(PYTHON)"

@@ -43,7 +43,7 @@ static double now_ns(void)
 static int walk_ours(void **frames, int most)
 {
     static struct sp_raw_frame out[MOST];
-    struct sp_registers r = {0, 0, 0, 0};
+    struct sp_registers r = {0};
     enum sp_unwind_end end;
     (void)frames;
 #if defined(__x86_64__)

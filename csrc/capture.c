@@ -97,17 +97,18 @@ static struct sp_stack own_stack(struct sp_session *s, struct sp_slot *slot)
 
 /* The frames of machine code, behind the head->n_frames Python frames of the scratch; the entries are moved behind them. False: it
  * is not known yet where the thread's stack is. */
-static bool unwind(struct sp_session *s, struct sp_slot *slot, void *ucontext, bool last_chance, struct sp_raw_head *head)
+static bool unwind(struct sp_session *s, struct sp_slot *slot, const struct sp_delivery *delivery, bool last_chance,
+                   struct sp_raw_head *head)
 {
     struct sp_raw_frame *entries = slot->scratch + SP_MAX_DEPTH + 1 + SP_MAX_NATIVE;
-    struct sp_registers r = {.sp = sp_ucontext_stack_pointer(ucontext)};
+    struct sp_registers r = {.sp = sp_ucontext_stack_pointer(delivery->ucontext), .signal_return = delivery->back};
     struct sp_stack stack = own_stack(s, slot);
     if (stack.high == 0 && !last_chance) {
         return false;
     }
     struct sp_native_map *map = atomic_load_explicit(&s->codemap.current, memory_order_acquire);
     enum sp_unwind_end end = SP_UNWIND_REFUSED;
-    sp_ucontext_frame(ucontext, &r.pc, &r.fp, &r.link);
+    sp_ucontext_frame(delivery->ucontext, &r.pc, &r.fp, &r.link);
     head->n_native = sp_unwind(map, r, stack, slot->scratch + head->n_frames, SP_MAX_NATIVE, &end);
     if (end == SP_UNWIND_UNKNOWN && !atomic_exchange_explicit(&s->map_wanted, true, memory_order_relaxed)) {
         atomic_fetch_add_explicit(&s->wake, 1, memory_order_relaxed);
@@ -189,7 +190,7 @@ bool sp_capture(const struct sp_delivery *delivery)
     } else {
         head.n_frames = walk(s, slot, sp_ucontext_stack_pointer(delivery->ucontext), &head);
         if (s->settings.native != SP_NATIVE_OFF && head.n_frames > 0
-            && !unwind(s, slot, delivery->ucontext, slot->retries == MOST_RETRIES, &head)) {
+            && !unwind(s, slot, delivery, slot->retries == MOST_RETRIES, &head)) {
             head.n_frames = 0;
         }
         if (head.n_frames == 0 && slot->retries < MOST_RETRIES) {

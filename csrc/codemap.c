@@ -233,6 +233,7 @@ static int match(struct sp_codemap *cm, struct found *found, bool first)
         *object = (struct sp_code_object){.path = found->path, .bias = info->bias, .n_code = info->n_code, .fingerprint = print};
         found->path = NULL;
         memcpy(object->code, info->code, sizeof object->code);
+        memcpy(object->code_offset, info->code_offset, sizeof object->code_offset);
         found->number = (uint32_t)cm->objects.len;
         objects_of(cm)[cm->objects.len++] = object;
         object->role = role_of(cm, object, first);

@@ -22,6 +22,7 @@ struct sp_code_object {
     char *path; /* as the table of mappings has it */
     uintptr_t bias;
     struct sp_segment code[SP_OBJECT_SEGMENTS];
+    uint64_t code_offset[SP_OBJECT_SEGMENTS]; /* in the file */
     unsigned n_code;
     uint8_t build_id[SP_BUILD_ID_BYTES];
     uint32_t build_id_bytes;

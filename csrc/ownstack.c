@@ -24,7 +24,7 @@ __attribute__((noinline)) int sp_own_stack_take(struct sp_own_stack *own)
     if (err == SP_OK) {
         bool main_thread = sp_is_main_thread(sp_gettid());
         struct sp_stack_bounds bounds = main_thread ? sp_stack_of_main() : sp_stack_of_caller();
-        struct sp_registers r = {0, 0, 0, 0};
+        struct sp_registers r = {0};
         sp_registers_here(&r.pc, &r.sp, &r.fp);
         own->n = sp_unwind(atomic_load(&own->codemap.current), r, (struct sp_stack){bounds.low, bounds.high}, own->frames,
                            SP_MAX_NATIVE, &own->end);

@@ -157,6 +157,7 @@ PARTS = {
         "_errors",
         "_task_summary",
         "_build",
+        "_code",
         "_native_frames",
         "_version",
     ),

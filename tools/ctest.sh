@@ -1,10 +1,12 @@
 #!/bin/sh
 # Builds the C tests of csrc/core and csrc/native with nothing but a compiler, and runs them.
 #
-#   tools/ctest.sh [plain|asan|tsan|valgrind|all] [MODULE...]
+#   tools/ctest.sh [plain|asan|tsan|valgrind|aarch64|all] [MODULE...]
 #
 # Every program is built twice: as it is, and "hostile" (SP_HOSTILE: all sizes tiny, see csrc/core/limits.h). asan
-# includes UBSan and leaks, and runs the fuzz target over its seeds. CC chooses the compiler, CFLAGS adds flags.
+# includes UBSan and leaks, and runs the fuzz targets over their seeds. aarch64 compiles for that architecture, and runs under
+# qemu's user mode, a signal possible at each instruction; without its tools (Debian: gcc-aarch64-linux-gnu, qemu-user) it says so
+# and does nothing. `all` is all but that. CC chooses the compiler, CFLAGS adds flags.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -15,12 +17,13 @@ case $mode in
     asan) flags="-O1 -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=all" ;;
     tsan) flags="-O1 -fsanitize=thread" ;;
     valgrind) flags="-O1" ;;
+    aarch64) flags="-O2" ;;
     all)
         for each in plain asan tsan valgrind; do "$0" $each "$@"; done
         exit
         ;;
     *)
-        sed -n '2,7s/^# \{0,1\}//p' "$0" >&2
+        sed -n '2,9s/^# \{0,1\}//p' "$0" >&2
         exit 2
         ;;
 esac
@@ -32,6 +35,18 @@ else
 fi
 
 runner=
+compiler=${CC:-cc}
+if [ "$mode" = aarch64 ]; then
+    compiler=${CC:-aarch64-linux-gnu-gcc}
+    for tool in "$compiler" qemu-aarch64; do
+        command -v "$tool" >/dev/null || {
+            echo "aarch64: skipped, $tool is not installed (Debian: apt-get install gcc-aarch64-linux-gnu qemu-user)"
+            exit 0
+        }
+    done
+    # -singlestep: each instruction is a block of its own, and signals come between blocks
+    runner="qemu-aarch64 -singlestep -L ${AARCH64_ROOT:-/usr/aarch64-linux-gnu}"
+fi
 if [ "$mode" = valgrind ]; then
     command -v valgrind >/dev/null || { echo 'valgrind is not installed' >&2; exit 2; }
     # fair: else one of two threads that wait for each other may get most of the turns
@@ -52,7 +67,7 @@ failed=0
 for hostile in "" -DSP_HOSTILE; do
     for module in $modules; do
         name=$module${hostile:+-hostile}
-        "${CC:-cc}" -std=c11 -g -Wall -Wextra -Werror $flags $hostile ${CFLAGS:-} -Icsrc \
+        "$compiler" -std=c11 -g -Wall -Wextra -Werror $flags $hostile ${CFLAGS:-} -Icsrc \
             "tests/c/test_$module.c" csrc/core/*.c $(more "$module") -pthread -o "$build/$name"
         printf '%s %s: ' "$mode" "$name"
         $runner "$build/$name" || failed=1

@@ -26,7 +26,23 @@ static PyObject *function_of(const struct sp_codemap *cm, int object, uint64_t a
     Py_RETURN_NONE;
 }
 
-/* (path, build id, bias, role) of each. */
+/* (start, end, offset in the file) of each part of its code. */
+static PyObject *segments_of(const struct sp_code_object *o)
+{
+    PyObject *segments = PyTuple_New((Py_ssize_t)o->n_code);
+    for (unsigned k = 0; segments != NULL && k < o->n_code; k++) {
+        PyObject *segment = Py_BuildValue("(KKK)", (unsigned long long)o->code[k].start, (unsigned long long)o->code[k].end,
+                                          (unsigned long long)o->code_offset[k]);
+        if (segment == NULL) {
+            Py_CLEAR(segments);
+        } else {
+            PyTuple_SET_ITEM(segments, (Py_ssize_t)k, segment);
+        }
+    }
+    return segments;
+}
+
+/* (path, build id, bias, role, segments) of each. */
 static PyObject *objects_of(const struct sp_codemap *cm)
 {
     PyObject *objects = PyList_New(0);
@@ -34,7 +50,8 @@ static PyObject *objects_of(const struct sp_codemap *cm)
         const struct sp_code_object *o = sp_codemap_object(cm, (uint32_t)i);
         PyObject *path = PyUnicode_DecodeFSDefault(o->path);
         PyObject *build_id = PyBytes_FromStringAndSize((const char *)o->build_id, (Py_ssize_t)o->build_id_bytes);
-        if (append(objects, Py_BuildValue("(NNKi)", path, build_id, (unsigned long long)o->bias, (int)o->role)) != 0) {
+        if (append(objects, Py_BuildValue("(NNKiN)", path, build_id, (unsigned long long)o->bias, (int)o->role, segments_of(o)))
+            != 0) {
             Py_CLEAR(objects);
         }
     }

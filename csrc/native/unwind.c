@@ -4,11 +4,16 @@
 
 /* Signals leave that much below the stack pointer alone: the innermost function may have something there. So has one that is about
  * to return, and has taken its frame down: the compiler still gives the place where the frame pointer was saved. */
+static uintptr_t red_zone(uintptr_t sp, uintptr_t low)
+{
 #if defined(__x86_64__)
-#define RED_ZONE 128
+    return sp - low < 128 ? sp - low : 128;
 #else
-#define RED_ZONE 0
+    (void)sp;
+    (void)low;
+    return 0;
 #endif
+}
 
 uint16_t sp_table_find(const struct sp_table *table, uint64_t address)
 {
@@ -135,11 +140,41 @@ static uintptr_t plain(uintptr_t address)
 #endif
 }
 
+static int32_t extent_of(uintptr_t bytes)
+{
+    uint64_t words = bytes / WORD;
+    return words < SP_EXTENT_UNKNOWN ? (int32_t)words : SP_EXTENT_UNKNOWN - 1;
+}
+
+/* On aarch64 nothing is said about the code that handlers return to, so that unwinders know it by sight, and the frame pointer there
+ * leads past the function that was interrupted. What it was interrupted with is at the stack pointer: siginfo, then the context. */
+static bool interrupted(struct walk *w)
+{
+#if defined(__aarch64__)
+    enum { SIGINFO = 128, BEFORE_REGISTERS = 176 + 8, FP = 29, LINK = 30, SP = 31, PC = 32 };
+    uintptr_t registers = w->r.sp + SIGINFO + BEFORE_REGISTERS, sp;
+    struct sp_registers r = w->r;
+    if (!load(w, registers + FP * WORD, &r.fp) || !load(w, registers + LINK * WORD, &r.link)
+        || !load(w, registers + SP * WORD, &sp) || !load(w, registers + PC * WORD, &r.pc) || sp <= w->r.sp || sp > w->high
+        || sp % WORD != 0) {
+        return false;
+    }
+    r.sp = w->low = sp;
+    r.pc = plain(r.pc);
+    r.link = plain(r.link);
+    w->r = r;
+    w->fp_known = true;
+    return true;
+#else
+    (void)w;
+    return false;
+#endif
+}
+
 uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, struct sp_stack stack, struct sp_raw_frame *out,
                    uint32_t most, enum sp_unwind_end *end)
 {
-    uintptr_t room = registers.sp - stack.low < RED_ZONE ? registers.sp - stack.low : RED_ZONE;
-    struct walk w = {registers, registers.sp - room, stack.high, true};
+    struct walk w = {registers, registers.sp - red_zone(registers.sp, stack.low), stack.high, true};
     uint32_t n = 0;
     bool called = false; /* the frame at hand has called the one before */
     *end = SP_UNWIND_DEEP;
@@ -151,6 +186,12 @@ uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, str
         /* A return address is behind its call, where another rule may hold, or another function be: noreturn calls. */
         uintptr_t at = w.r.pc - (called ? 1 : 0);
         out[n] = (struct sp_raw_frame){at, SP_EXTENT_UNKNOWN, SP_FRAME_NATIVE};
+        if (called && w.r.pc == w.r.signal_return && w.r.pc != 0 && interrupted(&w)) {
+            out[n].addr = w.r.signal_return;
+            out[n++].offset = extent_of(w.r.sp - registers.sp);
+            called = false;
+            continue;
+        }
         uint16_t number = sp_native_rule(map, at);
         const struct sp_rule *rule = number == SP_RULE_NONE ? &by_frame_pointer : &map->rules[number];
         if (rule->cfa == SP_CFA_END) {
@@ -171,11 +212,10 @@ uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, str
             *end = SP_UNWIND_REFUSED;
             break;
         }
-        uint64_t extent = (cfa - registers.sp) / WORD;
-        out[n].offset = extent < SP_EXTENT_UNKNOWN ? (int32_t)extent : SP_EXTENT_UNKNOWN - 1;
+        out[n].offset = extent_of(cfa - registers.sp);
         n += rule->cfa == SP_CFA_PLT ? 0 : 1; /* a jump on the way to a function is no function */
         uintptr_t address, fp = 0;
-        if (!saved(&w, rule->address, rule->return_offset, cfa, w.r.sp == registers.sp ? registers.link : 0, &address)) {
+        if (!saved(&w, rule->address, rule->return_offset, cfa, w.r.link, &address)) {
             *end = SP_UNWIND_REFUSED;
             break;
         }
@@ -186,9 +226,11 @@ uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, str
         }
         w.fp_known = saved(&w, rule->fp, rule->fp_offset, cfa, w.r.fp, &fp) && (w.fp_known || rule->fp != SP_SAVED_NOT);
         w.r.fp = fp;
-        w.r.sp = w.low = cfa;
-        w.r.pc = address;
         called = !sp_rule_of_signal(rule);
+        w.low = called ? cfa : cfa - red_zone(cfa, w.r.sp);
+        w.r.sp = cfa;
+        w.r.pc = address;
+        w.r.link = 0; /* a caller has stored its own */
     }
     return n;
 }

@@ -7,7 +7,8 @@
 
 struct sp_registers {
     uintptr_t pc, sp, fp;
-    uintptr_t link; /* the return address of a function that has not stored it; 0 on x86-64, where calls store it */
+    uintptr_t link;          /* the return address of a function that has not stored it; 0 on x86-64, where calls store it */
+    uintptr_t signal_return; /* where handlers of signals return to, 0: not known. Of use where tables do not tell (aarch64) */
 };
 
 enum sp_unwind_end {

@@ -17,6 +17,7 @@ struct sp_object_info {
     const char *name;                           /* "" for the program itself */
     uintptr_t bias;                             /* addresses in memory exceed those in the file by that much */
     struct sp_segment code[SP_OBJECT_SEGMENTS]; /* executable parts */
+    uint64_t code_offset[SP_OBJECT_SEGMENTS];   /* where they are in the file */
     unsigned n_code;
     struct sp_segment unwind_header;             /* .eh_frame_hdr; 0: none */
     uintptr_t unwind_limit;                      /* .eh_frame ends before this */

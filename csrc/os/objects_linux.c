@@ -31,6 +31,7 @@ static int on_object(struct dl_phdr_info *info, size_t size, void *data)
             continue;
         }
         if (p->p_type == PT_LOAD && (p->p_flags & PF_X) && object.n_code < SP_OBJECT_SEGMENTS) {
+            object.code_offset[object.n_code] = p->p_offset;
             object.code[object.n_code++] = s;
         } else if (p->p_type == PT_GNU_EH_FRAME) {
             object.unwind_header = s;

@@ -39,7 +39,7 @@ static void on_delivery(int signo, siginfo_t *info, void *ucontext)
     /* Before the callback is looked at: sp_signal_quiet() must see a handler that has the old one in hand. */
     atomic_fetch_add(&inside, 1);
     sp_on_signal call = atomic_load(&callback);
-    struct sp_delivery delivery = {info, ucontext};
+    struct sp_delivery delivery = {info, ucontext, (uintptr_t)__builtin_return_address(0)};
     uint64_t start_ns = sp_now_ns();
     bool ours = call != NULL && call(&delivery);
     if (ours) {

@@ -16,6 +16,7 @@
 struct sp_delivery {
     const siginfo_t *info;
     void *ucontext;
+    uintptr_t back; /* where the handler returns to */
 };
 
 /* True: the delivery was a tick of ours. Context: signal handler. */

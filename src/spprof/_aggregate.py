@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from typing import Any, NamedTuple
 
     from ._base import Facts, Totals
+    from ._code import MachineCode
     from ._model import Frame
     from ._tree import StackTree
 
@@ -41,9 +42,15 @@ class AggregatedProfile(BaseProfile):
     _stacks_cache: tuple[StackCount, ...] | None
 
     def __init__(
-        self, facts: Facts, tree: StackTree, totals: Totals, total_samples: int, cpu_totals: Totals | None = None
+        self,
+        facts: Facts,
+        tree: StackTree,
+        totals: Totals,
+        total_samples: int,
+        cpu_totals: Totals | None = None,
+        code: MachineCode | None = None,
     ) -> None:
-        super().__init__(facts, tree)
+        super().__init__(facts, tree, None, code)
         self._totals_cache = totals
         self._cpu_totals = cpu_totals  # where weights are elapsed time
         self._total_samples = total_samples

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from typing import Any, Union
 
+    from ._code import MachineCode, Parts
     from ._functions import FunctionSummary
     from ._model import Loss, ThreadInfo
+    from ._rows import Rows
     from ._stats import Stats
     from ._tree import StackTree
 
@@ -112,13 +114,34 @@ class BaseProfile:
     """Facts about a session, and the outputs."""
 
     _facts: Facts
-    _tree: StackTree
+    _parts: Parts
     _totals_cache: Totals | None
 
-    def __init__(self, facts: Facts, tree: StackTree) -> None:
+    def __init__(
+        self, facts: Facts, tree: StackTree, rows: Rows | None = None, code: MachineCode | None = None
+    ) -> None:
         self._facts = facts
-        self._tree = tree
+        self._parts = tree, rows, code
         self._totals_cache = None
+
+    @property
+    def _tree(self) -> StackTree:
+        return self._named_parts()[0]
+
+    @property
+    def _code(self) -> MachineCode | None:
+        return self._named_parts()[2]
+
+    def _named_parts(self) -> Parts:
+        """Stacks with the names of their native frames: looked up when someone first wants to see them."""
+        parts = self._parts
+        # Without rows the totals were made of the stacks as they are: these stay.
+        if parts[2] is not None and parts[2].pending and parts[1] is not None:
+            from ._native_frames import with_names
+
+            # All at once: of two threads that come here the later one does nothing new.
+            parts = self._parts = with_names(parts)
+        return parts
 
     @property
     def mode(self) -> str:
@@ -307,10 +330,11 @@ class BaseProfile:
 
     def __getstate__(self) -> dict[str, Any]:
         facts = {name: getattr(self._facts, name) for name in Facts.__slots__}
-        return {"facts": facts, "tree": self._tree}
+        tree, rows, code = self._named_parts()
+        return {"facts": facts, "tree": tree, "rows": rows, "code": code}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        BaseProfile.__init__(self, Facts(**state["facts"]), state["tree"])
+        BaseProfile.__init__(self, Facts(**state["facts"]), state["tree"], state.get("rows"), state.get("code"))
 
 
 def _utc(seconds: float) -> datetime:

@@ -6,6 +6,7 @@ import os
 import sys
 
 from ._base import Facts
+from ._code import code_of
 from ._model import Frame, Loss, ThreadInfo
 from ._profile import Profile
 from ._rows import Rows
@@ -30,10 +31,6 @@ def profile_from(raw: dict[str, Any]) -> Profile:
         Frame(name, file, line, native, modules.get(file, ""), column, end_line, end_column, first_line, *suspended)
         for name, file, line, column, end_line, end_column, native, first_line, *suspended in rows
     ]
-    if "native_frames" in raw:
-        from ._native_frames import put_names
-
-        put_names(raw, frames, fold=raw["native"] != "all")
     stats = Stats(raw["stats"])
     threads = tuple([ThreadInfo(*[thread.get(field, 0) for field in _THREAD_FIELDS]) for thread in raw["threads"]])
     mode = stats.mode or "cpu"
@@ -68,6 +65,7 @@ def profile_from(raw: dict[str, Any]) -> Profile:
             raw.get("tasks"),
             raw.get("task_names"),
         ),
+        code_of(raw) if "native_frames" in raw else None,
     )
 
 

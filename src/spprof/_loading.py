@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 _lock = _thread.RLock()
 
 
-def load(output_path: PathLike | None) -> None:
-    """Imports all that start() and stop() need, for saving to *output_path* as well if there is one.
+def load(output_path: PathLike | None, *, native: bool = False) -> None:
+    """Imports all that start() and stop() need, for saving to *output_path* as well if there is one, and *native* frames.
 
     Raises ValueError if no format is known for that path.
     """
@@ -37,6 +37,11 @@ def load(output_path: PathLike | None) -> None:
             from . import _qualnames  # noqa: F401
         if has_native:
             from . import _tasks  # noqa: F401
+        if native:
+            from . import (
+                _native_frames,  # noqa: F401
+                _symbols,  # noqa: F401
+            )
         if output_path is not None:
             from .export import format_of, renderer
 

@@ -85,7 +85,7 @@ _Loss = tuple[str, int, int, int, int, int]
 # number of the object in memory that the code belongs to, or -1; address as its file counts them; where its function begins
 _Place = tuple[int, int, Optional[int]]
 # path, build id, what addresses in memory have more, role (enum sp_object_role)
-_Object = tuple[str, bytes, int, int]
+_Object = tuple[str, bytes, int, int, tuple[tuple[int, int, int], ...]]
 
 class _NativeRecording(TypedDict, total=False):  # where native is not "off"
     native_frames: list[tuple[int, int, int, Optional[int]]]  # into frames; the rest is a _Place

@@ -5,18 +5,16 @@ from __future__ import annotations
 import re
 from array import array
 
+from ._code import INTERPRETER, NO_OBJECT, CodeObject, MachineCode, Place
 from ._model import Frame
+from ._tree import StackTree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-    from typing import Any, Optional
+    from collections.abc import Iterable, Sequence
+    from typing import Any
 
-    # number of the object or -1, address as its file counts, where its function begins (if the unwind tables know)
-    Place = tuple[int, int, Optional[int]]
-
-#: Roles of objects (enum sp_object_role in csrc/codemap.h).
-OTHER, INTERPRETER, RUNTIME = range(3)
+    from ._code import Parts
 
 MISSING = Frame("[missing native frames]", "", 0, True)
 _UNKNOWN = Frame("[unknown code]", "", 0, True)
@@ -41,58 +39,103 @@ def is_plumbing(name: str) -> bool:
     return _PLUMBING.fullmatch(_PART.sub("", name)) is not None
 
 
-def name_frames(places: Iterable[Place], objects: list[Any]) -> dict[Place, Frame]:
-    """A frame for each of these places."""
+def name_frames(places: Iterable[Place], objects: Sequence[CodeObject]) -> dict[Place, tuple[Frame, bool]]:
+    """By place: a frame, and whether it has got a name. Each object's file is read once, each distinct place looked up once."""
     from ._symbols import symbolize
 
     by_object: dict[int, list[Place]] = {}
-    named: dict[Place, Frame] = {}
+    named: dict[Place, tuple[Frame, bool]] = {}
     for place in dict.fromkeys(places):
-        if place[0] < 0:
-            named[place] = _UNKNOWN
+        if place.object == NO_OBJECT:
+            named[place] = _UNKNOWN, True
         else:
-            by_object.setdefault(place[0], []).append(place)
+            by_object.setdefault(place.object, []).append(place)
     for number, group in by_object.items():
-        path, build_id = objects[number][:2]
-        for place, symbol in zip(group, symbolize(path, build_id, [address for _, address, _ in group])):
+        path, build_id = objects[number].path, objects[number].build_id
+        bias = _missing_bias(objects[number])
+        for place, symbol in zip(group, symbolize(path, build_id, [max(0, place.address - bias) for place in group])):
             name = symbol.name
             if not name:  # of a stripped file: at least one name for all of the function
-                start = symbol.offset if place[2] is None else place[2]
+                start = symbol.offset if place.function is None else place.function
                 name = f"{symbol.module}+{start:#x}"
-            named[place] = Frame(name, symbol.file or path, symbol.line if symbol.file else 0, True, symbol.module)
+            frame = Frame(name, symbol.file or path, symbol.line if symbol.file else 0, True, symbol.module)
+            named[place] = frame, bool(symbol.name)
     return named
 
 
-def own_stack(places: list[Place], objects: list[Any], incomplete: str, file: str) -> tuple[Frame, ...]:
+def _missing_bias(found: CodeObject) -> int:
+    """What to take off addresses to have those of the file, where they are none: files of other formats don't say."""
+    from ._symbols import load_bias
+
+    if found.bias is not None:
+        return 0
+    for start, _, offset in found.segments:
+        bias = load_bias(found.path, found.build_id, start, offset)
+        if bias is not None:
+            return bias
+    return 0
+
+
+def own_stack(
+    found: Iterable[tuple[int, int, int | None]], raw_objects: Iterable[tuple[Any, ...]], incomplete: str, file: str
+) -> tuple[Frame, ...]:
     """The frames of `capture_native_stack`, from what the extension hands over, leaf first. *file*: the extension's own."""
-    while places and places[0][0] >= 0 and objects[places[0][0]][0] == file:
+    places, objects = [Place(*place) for place in found], [CodeObject(*each) for each in raw_objects]
+    while places and places[0].object >= 0 and objects[places[0].object].path == file:
         places = places[1:]  # the capture itself
     named = name_frames(places, objects)
-    stack = [named[place] for place in reversed(places)]
+    stack = [named[place][0] for place in reversed(places)]
     return (MISSING, *stack) if incomplete else tuple(stack)
 
 
-def put_names(raw: dict[str, Any], frames: list[Frame], fold: bool) -> None:
-    """Names the frames of C code among *frames*, and takes out of *raw*'s stacks what is plumbing if *fold*."""
-    objects = raw["objects"]
-    places: list[tuple[int, Place]] = [(index, (number, *rest)) for index, number, *rest in raw["native_frames"]]
-    named = name_frames([place for _, place in places], objects)
+def with_names(parts: Parts) -> Parts:
+    """The same with a name for each frame of C code that can be named now, and without plumbing if that is to be folded.
+
+    What has no name yet is looked up, and with it all that has no line of the same objects: where the files were missing before,
+    they may be better now.
+    """
+    tree, rows, code = parts
+    if code is None or rows is None:
+        return parts
+    frames = list(tree.frames[:-2])
+    wanting = {code.places[index].object for index in code.unnamed if index in code.places}
+    asked = {
+        index: place
+        for index, place in code.places.items()
+        if place.object in wanting
+        and (place.object == NO_OBJECT or code.is_known(place.object))
+        and (index in code.unnamed or not frames[index].lineno)
+    }
+    named = name_frames(asked.values(), code.objects)
+    unnamed = set(code.unnamed)
     plumbing = set()
-    for index, place in places:
-        frames[index] = frame = named[place]
-        if fold and place[0] >= 0 and objects[place[0]][3] == INTERPRETER and is_plumbing(frame.function_name):
+    for index, place in asked.items():
+        frame, has_name = named[place]
+        if has_name:
+            unnamed.discard(index)
+        elif not code.is_here:  # it has what it was called before
+            continue
+        frames[index] = frame
+        role = code.objects[place.object].role if place.object >= 0 else None
+        if code.fold and role == INTERPRETER and is_plumbing(frame.function_name):
             plumbing.add(index)
+    done = MachineCode(code.objects, code.places, frozenset(unnamed), fold=code.fold, is_here=code.is_here)
+    parents, frame_of = tree.parent_of[:-2], tree.frame_of[:-2]
     if plumbing:
-        _take_out(raw, plumbing)
+        parents, stands_for = _without(parents, frame_of, plumbing)
+        rows = rows.at(array("I", [stands_for[node] for node in rows.nodes]))
+    return StackTree(frames, parents, frame_of), rows, done
 
 
-def _take_out(raw: dict[str, Any], unwanted: set[int]) -> None:
-    """Nodes of unwanted frames become what is around them; a stack of nothing else stays as it is."""
-    parent_of, frame_of = array("I", raw["node_parent"]), array("I", raw["node_frame"])
-    stands_for = array("I", range(len(parent_of)))
-    for node in range(1, len(parent_of)):
-        parent = parent_of[node] = stands_for[parent_of[node]]
+def _without(parents: array[int], frame_of: array[int], unwanted: set[int]) -> tuple[array[int], array[int]]:
+    """Parents if nodes of unwanted frames become what is around them, and by node what stands for it.
+
+    A stack of nothing else stays as it is.
+    """
+    parents = array("I", parents)
+    stands_for = array("I", range(len(parents)))
+    for node in range(1, len(parents)):
+        parent = parents[node] = stands_for[parents[node]]
         if frame_of[node] in unwanted and parent:
             stands_for[node] = parent
-    raw["node_parent"] = parent_of
-    raw["nodes"] = array("I", [stands_for[node] for node in raw["nodes"]])
+    return parents, stands_for

@@ -1,7 +1,7 @@
 """`Profile`: what `stop()` returns.
 
-Its samples are rows of columns (`_rows`) and a tree of stacks; nothing is made before it is asked for, so that a million
-samples cost 24 MB and no time.
+Its samples are rows of columns (`_rows`) and a tree of stacks; nothing is made before it is asked for, names of native frames
+neither, so that a million samples cost 24 MB and no time.
 """
 
 from __future__ import annotations
@@ -14,10 +14,11 @@ from ._model import STATES, Sample
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any, overload
+    from typing import overload
 
     from ._aggregate import AggregatedProfile
     from ._base import Facts, PathLike, Totals
+    from ._code import MachineCode
     from ._model import Frame
     from ._rows import Column, Rows
     from ._task_summary import TaskSummary
@@ -34,16 +35,21 @@ class Profile(BaseProfile):
     Beside what it says of itself (`BaseProfile`), it has every sample in `samples`.
     """
 
-    _rows: Rows
+    def __init__(self, facts: Facts, tree: StackTree, rows: Rows, code: MachineCode | None = None) -> None:
+        super().__init__(facts, tree, rows, code)
 
-    def __init__(self, facts: Facts, tree: StackTree, rows: Rows) -> None:
-        super().__init__(facts, tree)
-        self._rows = rows
+    @property
+    def _rows(self) -> Rows:
+        rows = self._named_parts()[1]
+        assert rows is not None
+        return rows
 
     @property
     def sample_count(self) -> int:
         """Number of samples."""
-        return len(self._rows)
+        rows = self._parts[1]
+        assert rows is not None
+        return len(rows)
 
     @property
     def samples(self) -> SampleSequence:
@@ -93,7 +99,7 @@ class Profile(BaseProfile):
         from ._aggregate import AggregatedProfile
 
         cpu = None if self._rows.cpu is None else self._compute_totals(self._rows.cpu)
-        return AggregatedProfile(self._facts, self._tree, self._totals(), self.sample_count, cpu)
+        return AggregatedProfile(self._facts, self._tree, self._totals(), self.sample_count, cpu, self._code)
 
     def _compute_totals(self, weights: Column | None = None) -> Totals:
         nodes, thread_index = self._rows.nodes, self._rows.thread_index
@@ -147,15 +153,6 @@ class Profile(BaseProfile):
     def _known_of(self, weight: int) -> tuple[int | None, str, str, str]:
         """What `Rows.known` has no columns for: in mode "cpu" a sample ran; the fallback can't tell."""
         return (weight, "running", "", "") if self.mode == "cpu" else (None, "", "", "")
-
-    def __getstate__(self) -> dict[str, Any]:
-        state = super().__getstate__()
-        state["rows"] = self._rows
-        return state
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        self._rows = state["rows"]
 
     def __repr__(self) -> str:
         return (

@@ -141,7 +141,7 @@ def open_session(
             if if_idle:
                 return None
             raise RuntimeError("Profiler already running")
-        session = Session(memory_limit_mb, _prepared(output_path))
+        session = Session(memory_limit_mb, _prepared(output_path, native_frames != "off"))
         session.native = native_frames
         unwinding: dict[str, Any] = {}
         if native_frames != "off":
@@ -296,9 +296,9 @@ def _asked_tick_source() -> str:
     return asked
 
 
-def _prepared(output_path: PathLike | None) -> str | None:
+def _prepared(output_path: PathLike | None, native_frames: bool) -> str | None:
     """Loads what the session needs, and finds out whether *output_path* will do; it is made absolute."""
-    load(output_path)
+    load(output_path, native=native_frames)
     if output_path is None:
         return None
     from .export import check_writable

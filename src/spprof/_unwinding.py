@@ -144,6 +144,6 @@ def _check() -> str | None:
 
 
 def _is_interpreter(objects: list[Any], number: int) -> bool:
-    from ._native_frames import INTERPRETER
+    from ._code import INTERPRETER
 
     return number >= 0 and objects[number][3] == INTERPRETER

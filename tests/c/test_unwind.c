@@ -44,14 +44,15 @@ struct seen {
 };
 
 static struct seen seen;
+static uintptr_t signal_return;
 
 static struct sp_registers registers_of(const ucontext_t *uc)
 {
 #if defined(__x86_64__)
     const greg_t *g = uc->uc_mcontext.gregs;
-    return (struct sp_registers){(uintptr_t)g[REG_RIP], (uintptr_t)g[REG_RSP], (uintptr_t)g[REG_RBP], 0};
+    return (struct sp_registers){(uintptr_t)g[REG_RIP], (uintptr_t)g[REG_RSP], (uintptr_t)g[REG_RBP], 0, 0};
 #else
-    return (struct sp_registers){uc->uc_mcontext.pc, uc->uc_mcontext.sp, uc->uc_mcontext.regs[29], uc->uc_mcontext.regs[30]};
+    return (struct sp_registers){uc->uc_mcontext.pc, uc->uc_mcontext.sp, uc->uc_mcontext.regs[29], uc->uc_mcontext.regs[30], 0};
 #endif
 }
 
@@ -61,7 +62,9 @@ static NOINLINE void look(void)
     ucontext_t uc;
     getcontext(&uc);
     seen.expected_n = backtrace(seen.expected, MOST);
-    seen.n = sp_unwind(atomic_load(&codemap.current), registers_of(&uc), stack, seen.frames, MOST, &seen.end);
+    struct sp_registers r = registers_of(&uc);
+    r.signal_return = signal_return;
+    seen.n = sp_unwind(atomic_load(&codemap.current), r, stack, seen.frames, MOST, &seen.end);
     KEEP;
 }
 
@@ -208,7 +211,9 @@ static void test_noreturn(void)
 static void on_signal(int signo)
 {
     (void)signo;
+    signal_return = (uintptr_t)__builtin_return_address(0);
     look();
+    signal_return = 0;
 }
 
 static void test_through_a_signal(void)
@@ -241,25 +246,95 @@ static NOINLINE int sampled(int x, int deep)
     return sum;
 }
 
+static bool leads_to_caller(struct sp_registers registers)
+{
+    static struct sp_raw_frame frames[MOST];
+    enum sp_unwind_end end;
+    uint32_t n = sp_unwind(atomic_load(&codemap.current), registers, stack, frames, MOST, &end);
+    for (uint32_t i = 0; i < n; i++) {
+        if (frames[i].addr >= stepping.from && frames[i].addr < stepping.to && end == SP_UNWIND_WHOLE) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The same wherever another thread's signals happen to come, for processors whose steps can't be trapped from within; and from the
+ * handler back into what was interrupted, be it a function that has not stored where it returns to. */
+static struct {
+    _Atomic uint32_t looks, wrong, wrong_from_handler;
+    _Atomic bool inside, enough;
+    pthread_t sampled;
+} signals;
+
+static void on_look(int signo, siginfo_t *info, void *context)
+{
+    (void)signo;
+    (void)info;
+    ucontext_t here;
+    getcontext(&here);
+    struct sp_registers from_here = registers_of(&here);
+    from_here.signal_return = (uintptr_t)__builtin_return_address(0);
+    signals.wrong += !leads_to_caller(registers_of(context));
+    signals.wrong_from_handler += !leads_to_caller(from_here);
+    signals.looks++;
+}
+
+static void *sends_signals(void *unused)
+{
+    enum { ENOUGH = 2000 };
+    (void)unused;
+    while (!signals.inside) {
+        usleep(0);
+    }
+    for (uint32_t sent = 0; sent < ENOUGH; sent++) {
+        pthread_kill(signals.sampled, SIGUSR2);
+        while (signals.looks == sent) {
+            usleep(0);
+        }
+    }
+    signals.enough = true;
+    return NULL;
+}
+
+static NOINLINE int until_enough(void)
+{
+    int sum = 0;
+    signals.inside = true;
+    while (!signals.enough) {
+        sum += sampled(3, 2);
+    }
+    return sum;
+}
+
+static void test_wherever_signals_come(void)
+{
+    struct sigaction action = {.sa_sigaction = on_look, .sa_flags = SA_SIGINFO}, before;
+    pthread_t sender;
+    stepping.from = (uintptr_t)until_enough;
+    stepping.to = (uintptr_t)until_enough + 256;
+    signals.sampled = pthread_self();
+    sigaction(SIGUSR2, &action, &before);
+    CHECK_EQ(pthread_create(&sender, NULL, sends_signals, NULL), 0);
+    until_enough();
+    pthread_join(sender, NULL);
+    sigaction(SIGUSR2, &before, NULL);
+    CHECK(signals.looks > 1000);
+    CHECK_EQ(signals.wrong, 0);
+    CHECK_EQ(signals.wrong_from_handler, 0);
+}
+
 #if defined(__x86_64__)
 static void on_trap(int signo, siginfo_t *info, void *context)
 {
     (void)signo;
     (void)info;
-    static struct sp_raw_frame frames[MOST];
-    enum sp_unwind_end end;
-    struct sp_registers r = registers_of(context);
-    if (r.pc >= stepping.from && r.pc < stepping.to) {
+    uintptr_t pc = registers_of(context).pc;
+    if (pc >= stepping.from && pc < stepping.to) {
         return; /* where the flag is set and cleared, behind the compiler's back */
     }
-    uint32_t n = sp_unwind(atomic_load(&codemap.current), r, stack, frames, MOST, &end);
     stepping.steps++;
-    for (uint32_t i = 0; i < n; i++) {
-        if (frames[i].addr >= stepping.from && frames[i].addr < stepping.to && end == SP_UNWIND_WHOLE) {
-            stepping.right++;
-            break;
-        }
-    }
+    stepping.right += leads_to_caller(registers_of(context));
 }
 
 static NOINLINE int step_through(void)
@@ -291,7 +366,7 @@ static void test_bounds(void)
     static struct sp_raw_frame frames[MOST];
     enum sp_unwind_end end;
     struct sp_native_map *map = atomic_load(&codemap.current);
-    struct sp_registers r = {(uintptr_t)look, 0, 0, 0};
+    struct sp_registers r = {(uintptr_t)look, 0, 0, 0, 0};
     size_t page = 4096;
     char *pages = mmap(NULL, 3 * page, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     mprotect(pages + page, page, PROT_READ | PROT_WRITE);
@@ -311,16 +386,17 @@ static void test_bounds(void)
         const struct sp_code_range *range = &ranges[check_random(&random) % map->n];
         r.pc = range->start + check_random(&random) % (range->end - range->start);
         r.sp = low + check_random(&random) % (page + 64) / (1 + check_random(&random) % 2);
+        r.signal_return = range->start + check_random(&random) % 2;
         r.fp = check_random(&random) % 2 ? low + check_random(&random) % page : check_random(&random);
         uint32_t n = sp_unwind(map, r, page_stack, frames, MOST, &end); /* reading outside of the page would be the end of it */
         CHECK(n <= MOST);
     }
-    r = (struct sp_registers){(uintptr_t)look, high, low, 0};
+    r = (struct sp_registers){(uintptr_t)look, high, low, 0, 0};
     CHECK_EQ(sp_unwind(map, r, page_stack, frames, MOST, &end), 0);
     CHECK_EQ(end, SP_UNWIND_REFUSED);
     r.sp = UINTPTR_MAX - 8;
     CHECK_EQ(sp_unwind(map, r, page_stack, frames, MOST, &end), 0);
-    r = (struct sp_registers){low, low, low, 0}; /* data, not code */
+    r = (struct sp_registers){low, low, low, 0, 0}; /* data, not code */
     CHECK_EQ(sp_unwind(map, r, page_stack, frames, MOST, &end), 1);
     CHECK_EQ(end, SP_UNWIND_UNKNOWN);
     CHECK_EQ(frames[0].offset, SP_EXTENT_UNKNOWN);
@@ -420,6 +496,7 @@ int main(void)
     RUN(test_thread);
     RUN(test_noreturn);
     RUN(test_through_a_signal);
+    RUN(test_wherever_signals_come);
 #if defined(__x86_64__)
     RUN(test_every_instruction);
 #endif

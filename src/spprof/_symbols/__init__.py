@@ -7,7 +7,7 @@
 
 An object is a program or a shared library: its path as ``/proc/PID/maps`` has it, and the build id that was in memory.
 Offsets are addresses as the file itself counts them (address in memory less the load bias). Nothing here is imported
-before the first native frame is shown; only the standard library is needed.
+by programs that do not ask for native frames; only the standard library is needed.
 """
 
 from __future__ import annotations

@@ -53,7 +53,7 @@ def without_start_up(profile: Profile) -> Profile:
     new_frame_of.append(len(frames) - 1)
 
     moved = profile._rows.at(array("I", [target[node] for node in profile._rows.nodes]))
-    return Profile(profile._facts, StackTree(frames, parents, new_frame_of), moved)
+    return Profile(profile._facts, StackTree(frames, parents, new_frame_of), moved, profile._code)
 
 
 def _fates(frames: Sequence[Frame], parent_of: Sequence[int], frame_of: Sequence[int], count: int) -> bytearray:

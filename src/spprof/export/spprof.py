@@ -5,12 +5,13 @@
     TASK   names of tasks
     LOSS   losses
     FRMS   frames, with their texts in one list
+    CODE   objects of machine code that were in memory, and where in them native frames are
     TREE   columns: distance of each node to its parent, its frame
     ROWS   columns of up to 65,536 samples
     END    number of ROWS chunks
 
-A file may grow while a program runs: TASK, LOSS, FRMS, TREE and ROWS add to those before, META replaces the one before and says
-how many samples and losses it accounts for. A file without an end is what its last META says.
+A file may grow while a program runs: TASK, LOSS, FRMS, CODE, TREE and ROWS add to those before, META replaces the one before
+and says how many samples and losses it accounts for. A file without an end is what its last META says.
 Chunks of other types are skipped: a later version may add some without becoming unreadable for this one.
 """
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from typing import Any
 
     from .._base import BaseProfile
+    from .._code import MachineCode
     from .._model import Frame
 
 VERSION = 1
@@ -42,6 +44,7 @@ PLAIN_FACTS = (
 NUMBERS = ("lineno", "column", "end_lineno", "end_column", "firstlineno")
 FLAGS = ("is_native", "is_suspended")
 TEXTS = ("function_name", "filename", "module")
+PLACES = ("object", "address", "function")
 # Columns of the rows and their types; the optional ones are named in META.
 ALWAYS = (("times", "q"), ("weights", "q"), ("nodes", "I"), ("thread_index", "I"))
 SOMETIMES = (("cpu", "q"), ("states", "B"), ("tasks", "I"))
@@ -69,6 +72,8 @@ def render(profile: BaseProfile) -> Iterator[bytes]:
         columns_of_losses = {name: [getattr(loss, name) for loss in part_of_losses] for name in Loss._fields}
         yield json_chunk(b"LOSS", columns_of_losses)
     yield json_chunk(b"FRMS", _frames_document(profile._tree.frames[:-2]))
+    if profile._code is not None:
+        yield json_chunk(b"CODE", _code_document(profile._code))
     # The two nodes of losses are added by every tree itself.
     parents, frame_of = profile._tree.parent_of[1:-2], profile._tree.frame_of[1:-2]
     distances = [node - parent for node, parent in enumerate(parents, 1)]
@@ -90,4 +95,13 @@ def _frames_document(frames: tuple[Frame, ...]) -> dict[str, Any]:
     document.update({name: [getattr(frame, name) for frame in frames] for name in NUMBERS})
     document.update({name: [int(getattr(frame, name)) for frame in frames] for name in FLAGS})
     document["texts"] = list(texts)
+    return document
+
+
+def _code_document(code: MachineCode) -> dict[str, Any]:
+    places = {index: place for index, place in sorted(code.places.items()) if place.object >= 0}
+    objects = [{**each._asdict(), "build_id": each.build_id.hex()} for each in code.objects]
+    document: dict[str, Any] = {"fold": code.fold, "objects": objects, "frame": list(places)}
+    document.update({name: [getattr(place, name) for place in places.values()] for name in PLACES})
+    document["named"] = [int(index not in code.unnamed) for index in places]
     return document

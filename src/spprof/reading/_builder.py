@@ -11,6 +11,7 @@ from array import array
 from operator import itemgetter
 
 from .._base import Facts
+from .._code import MachineCode
 from .._errors import ProfileFileError
 from .._model import STATES, Frame, Loss, ThreadInfo
 from .._profile import Profile
@@ -21,6 +22,8 @@ from .._tree import DROPPED_FRAME, UNSAMPLED_FRAME, StackTree
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Hashable, Iterable
+
+    from .._code import CodeObject, Place
 
 #: With more samples than this equal ones stay one.
 MOST_ROWS = 1_000_000
@@ -71,17 +74,29 @@ class Builder:
         self._nodes: dict[tuple[int, int], int] = {}
         self._parents, self._frame_of = array("I", [0]), array("I", [0xFFFFFFFF])
         self._tasks: dict[str, int] = {"": 0}
+        self.objects: list[CodeObject] = []
+        self._places: dict[int, Place] = {}
+        self._unnamed: set[int] = set()
 
-    def frame(self, name: str, file: str = "", line: int = 0, column: int | None = None, first_line: int = 0) -> int:
+    def frame(
+        self, name: str, file: str = "", line: int = 0, column: int | None = None, first_line: int = 0, module: str = "",
+        native: bool = False,
+    ) -> int:  # fmt: skip
         """The number of a frame. One without a file is native."""
         line, first_line = (n if 0 < n < 2**31 else 0 for n in (line, first_line))
         if column is not None and not 0 <= column < 2**31:
             column = None
-        frame = Frame(name, file, line, not file, "", column, None, None, first_line)
+        frame = Frame(name, file, line, native or not file, module, column, None, None, first_line)
         number = self._frames.setdefault(frame, len(self._frames))
         if frame in _MARKS:
             self._marks[number] = _MARKS[frame]
         return number
+
+    def place(self, frame: int, place: Place, named: bool) -> None:
+        """Where in machine code a native frame is, by number of `objects`, and whether it has a name."""
+        self._places.setdefault(frame, place)
+        if not named:
+            self._unnamed.add(frame)
 
     def stack(self, frames: Iterable[int]) -> int:
         """The node of a stack, whose frames come root first."""
@@ -161,7 +176,12 @@ class Builder:
             platform=platform, program=program, python_version=python_version, start_time=start_time, stats=stats,
             threads=tuple(infos),
         )  # fmt: skip
-        return Profile(facts, StackTree(self._frames, self._parents, self._frame_of), rows)
+        code = None
+        if self._places:
+            code = MachineCode(
+                tuple(self.objects), self._places, frozenset(self._unnamed), fold=False, pending=bool(self._unnamed)
+            )
+        return Profile(facts, StackTree(self._frames, self._parents, self._frame_of), rows, code)
 
     def _rows(self, merged: bool, with_states: bool) -> tuple[Rows, list[Loss]]:
         losses: list[Loss] = []

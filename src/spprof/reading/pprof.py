@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import re
 
+from .._code import OTHER, CodeObject, Place
 from .._errors import ProfileFileError
 from ..export._protobuf import fields, numbers, signed
 from ._assumptions import NANOSECONDS
@@ -58,7 +59,7 @@ def read(data: bytes, assumed: Assumptions) -> Profile:  # noqa: ARG001  # pprof
     counted = next((index for index, (_, unit) in enumerate(kinds) if unit == "count"), None)
 
     builder = Builder()
-    locations = _locations(parts[4], parts[5], strings, builder)
+    locations = _locations(parts[4], parts[5], _objects(parts[3], strings, builder), strings, builder)
     has_states = False
     for sample in parts[2]:
         stack, values, labels = _sample(sample, strings)
@@ -118,8 +119,25 @@ def _mode(kind: str, period: str) -> str:
     return kind if kind in ("cpu", "gil") else "wall"
 
 
+def _objects(mappings: list[bytes], strings: list[str], builder: Builder) -> dict[int, int]:
+    """By its id: number of the object of a mapping of machine code. Only a build id says later which file it was."""
+    result: dict[int, int] = {}
+    for mapping in mappings:
+        entry = {field: _whole(value) for field, value in fields(mapping)}
+        try:
+            build_id = bytes.fromhex(strings[entry.get(6, 0)])
+        except ValueError:  # what other systems than ELF's call so
+            build_id = b""
+        start, end = entry.get(2, 0), entry.get(3, 0)
+        if start < end:
+            result[entry.get(1, 0)] = len(builder.objects)
+            segments = ((start, end, entry.get(4, 0)),)
+            builder.objects.append(CodeObject(strings[entry.get(5, 0)], build_id, None, OTHER, segments))
+    return result
+
+
 def _locations(
-    messages: list[bytes], functions: list[bytes], strings: list[str], builder: Builder
+    messages: list[bytes], functions: list[bytes], objects: dict[int, int], strings: list[str], builder: Builder
 ) -> dict[int, list[int]]:
     """By its id: the frames of a location, the outermost first."""
     known: dict[int, tuple[str, str, int]] = {}
@@ -129,11 +147,13 @@ def _locations(
         known[entry.get(1, 0)] = name, strings[entry.get(4, 0)], signed(entry.get(5, 0))
     result: dict[int, list[int]] = {}
     for message in messages:
-        number = address = 0
-        frames: list[int] = []
+        number = address = mapping = 0
+        lines: list[tuple[str, str, int, int | None, int]] = []
         for field, value in fields(message):
             if field == 1:
                 number = _whole(value)
+            elif field == 2:
+                mapping = _whole(value)
             elif field == 3:
                 address = _whole(value)
             elif field == 4:
@@ -141,12 +161,32 @@ def _locations(
                 name, file, first = known[_whole(line.get(1, 0))]
                 column = signed(_whole(line.get(3, 0)))
                 at = signed(_whole(line.get(2, 0)))
-                frames.append(builder.frame(name, file, at, column - 1 if column > 0 else None, first))
-        if len(frames) > _MOST_INLINED:
+                lines.append((name, file, at, column - 1 if column > 0 else None, first))
+        if len(lines) > _MOST_INLINED:
             raise ProfileFileError("it is damaged: hundreds of functions in one place")
-        frames.reverse()
-        result[number] = frames or [builder.frame(f"{address:#x}")]
+        code = objects.get(mapping) if address else None
+        if code is None:
+            result[number] = [builder.frame(*line) for line in reversed(lines)] or [builder.frame(f"{address:#x}")]
+        else:
+            result[number] = _native(builder, lines, code, address)
     return result
+
+
+def _native(builder: Builder, lines: list[tuple[str, str, int, int | None, int]], code: int, address: int) -> list[int]:
+    """The frames of a location in machine code."""
+    path = builder.objects[code].path
+    module = os.path.basename(path)
+    if lines and not re.fullmatch(re.escape(module) + r"\+0x[0-9a-f]+", lines[0][0]):
+        is_native = bool(builder.objects[code].build_id)  # profilers of Python have mappings too, for the format's sake
+        frames = [builder.frame(*line, module if is_native else "", is_native) for line in reversed(lines)]
+        if is_native and len(frames) == 1:
+            builder.place(frames[0], Place(code, address, None), True)
+        return frames
+    [(start, _, offset)] = builder.objects[code].segments
+    name = lines[0][0] if lines else f"{module}+{address - start + offset:#x}"
+    number = builder.frame(name, path, 0, None, 0, module, True)
+    builder.place(number, Place(code, address, None), False)
+    return [number]
 
 
 def _sample(message: bytes, strings: list[str]) -> tuple[list[int], list[int], dict[str, str]]:

@@ -9,6 +9,7 @@ import struct
 from array import array
 
 from .._base import Facts
+from .._code import INTERPRETER, MOST, OTHER, RUNTIME, CodeObject, MachineCode, Place
 from .._errors import ProfileFileError
 from .._model import STATES, Frame, Loss, ThreadInfo
 from .._profile import Profile
@@ -18,7 +19,7 @@ from .._tree import StackTree
 from .._version import __version__
 from ..export._columns import unpacked
 from ..export._container import END, chunks, json_of
-from ..export.spprof import ALWAYS, COUNT, FLAGS, NUMBERS, PLAIN_FACTS, ROWS_A_CHUNK, SOMETIMES, TEXTS, VERSION
+from ..export.spprof import ALWAYS, COUNT, FLAGS, NUMBERS, PLACES, PLAIN_FACTS, ROWS_A_CHUNK, SOMETIMES, TEXTS, VERSION
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _SOME_ROWS, _SOME_NODES, _NODES_A_BYTE = 4_000_000, 1_000_000, 64
 #: What later parts count on: without one of them they would mean something else.
 _COUNTED_ON = frozenset([b"TASK", b"FRMS", b"TREE"])
 #: Parts that are of use when one before them is damaged.
-_ALONE = frozenset([b"META", b"LOSS", b"ROWS"])
+_ALONE = frozenset([b"META", b"LOSS", b"ROWS", b"CODE"])
 _TYPES = dict((*ALWAYS, *SOMETIMES))
 
 
@@ -48,6 +49,10 @@ class _Reader:
         self.columns: dict[str, array[int]] = {}
         self.losses: list[Loss] = []
         self.task_names: list[str] = []
+        self.objects: list[CodeObject] = []
+        self.places: dict[int, Place] = {}
+        self.unnamed: set[int] = set()
+        self.fold = True
         self.seen: set[bytes] = set()
         self.wrong = ""
         self.broken = False  # a part is missing that later ones count on
@@ -57,7 +62,7 @@ class _Reader:
         self.size = len(data)
         steps = {
             b"META": self._meta, b"TASK": self._tasks, b"LOSS": self._losses, b"FRMS": self._frames, b"TREE": self._tree,
-            b"ROWS": self._rows,
+            b"ROWS": self._rows, b"CODE": self._code,
         }  # fmt: skip
         first = True
         ended = None
@@ -158,6 +163,36 @@ class _Reader:
             raise ValueError("lengths")
         self.frames.extend([Frame(**dict(zip(fields, values))) for values in zip(*fields.values())])
 
+    def _code(self, body: bytes) -> None:
+        document = json_of(body)
+        objects = [_code_object(each) for each in _list(document["objects"])]
+        frames = [_natural(index) for index in _list(document["frame"])]
+        columns = [_list(document[name]) for name in (*PLACES, "named")]
+        if {len(column) for column in columns} != {len(frames)} or not all(
+            index < len(self.frames) and self.frames[index].is_native for index in frames
+        ):
+            raise ValueError("a place without a frame")
+        places, unnamed = {}, set()
+        for index, number, address, function, named in zip(frames, *columns):
+            if _natural(number) >= len(objects):
+                raise ValueError("a place without an object")
+            start = None if function is None else _address(function)
+            places[index] = Place(len(self.objects) + number, _address(address), start)
+            if not _natural(named):
+                unnamed.add(index)
+        self.fold = bool(document["fold"])
+        self.objects += objects
+        self.places.update(places)
+        self.unnamed |= unnamed
+
+    def _machine_code(self) -> MachineCode | None:
+        if b"CODE" not in self.seen:
+            return None
+        # What could not be named where the program ran may be here, now or by the next version of a debug file.
+        return MachineCode(
+            tuple(self.objects), self.places, frozenset(self.unnamed), fold=self.fold, pending=bool(self.unnamed)
+        )
+
     def _tree(self, body: bytes) -> None:
         (count,) = COUNT.unpack_from(body)
         if count > max(_SOME_NODES, _NODES_A_BYTE * len(body)):
@@ -212,7 +247,7 @@ class _Reader:
         if self.wrong:
             threads, stats = _without_missing(threads, stats, rows)
         facts = Facts(**meta["facts"], losses=tuple(losses), stats=stats, threads=threads)
-        profile = Profile(facts, StackTree(self.frames, self.parents, self.frame_of), rows)
+        profile = Profile(facts, StackTree(self.frames, self.parents, self.frame_of), rows, self._machine_code())
         if self.wrong:
             error = ProfileFileError(f"{self.wrong}; {len(rows)} of {meta['rows']} samples can be shown")
             error.partial = profile
@@ -245,6 +280,27 @@ def _natural(value: object) -> int:
     if type(value) is not int or not 0 <= value < 2**63:
         raise ValueError(f"{value!r:.40} where there should be a natural number")
     return value
+
+
+def _address(value: object) -> int:
+    if type(value) is not int or not 0 <= value < MOST:
+        raise ValueError(f"{value!r:.40} where there should be an address")
+    return value
+
+
+def _code_object(values: Any) -> CodeObject:
+    role = _natural(values["role"])
+    bias = None if values["bias"] is None else _address(values["bias"])
+    segments = []
+    for segment in _list(values["segments"]):
+        start, end, offset = [_address(each) for each in _list(segment)]
+        if start >= end:
+            raise ValueError("an object without a place")
+        segments.append((start, end, offset))
+    return CodeObject(
+        _text(values["path"]), bytes.fromhex(_text(values["build_id"])), bias,
+        role if role in (INTERPRETER, RUNTIME) else OTHER, tuple(segments),
+    )  # fmt: skip
 
 
 def _text(value: object) -> str:
