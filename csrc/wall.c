@@ -404,7 +404,8 @@ void sp_wall_close(struct sp_session *s, struct sp_slot *slot, uint64_t end_ns)
     }
     struct sp_thread *thread = &sp_threads_of(s)[slot->thread];
     thread->wall_dropped_ns += atomic_exchange(&slot->unsent_wall_ns, 0);
-    if (thread->cpu_end_ns > slot->told_cpu_ns + CHANCE_NS) { /* else it has waited for a processor ever since it was asked */
+    /* Else it has waited for a processor ever since it was asked, or would have answered had the session not ended. */
+    if (thread->cpu_end_ns > slot->told_cpu_ns + CHANCE_NS && (slot->deaf || unanswered_ns(slot, 0) > patience_ns(s))) {
         book_unanswered(s, slot, thread->cpu_end_ns, 0);
     }
     uint64_t rest = atomic_exchange(&slot->due_ns, 0);

@@ -153,6 +153,10 @@ PARTS = {
         "_profile",
         "_aggregate",
         "_functions",
+        "_questions",
+        "_walk",
+        "_analysis",
+        "_analysis.*",
         "_stats",
         "_errors",
         "_task_summary",
@@ -184,7 +188,7 @@ CLOSED = {"export"}
 NATIVE = "_native"
 NATIVE_IMPORTER = "_backend"
 #: Beside the standard library, and only inside functions.
-OTHER_PACKAGES = {"cli": {"rich", "shtab"}}
+OTHER_PACKAGES = {"model": {"pandas"}, "cli": {"rich", "shtab"}}
 #: An injected module hands over to the one that it hides.
 EXEMPT = {("cli._inject.sitecustomize", "sitecustomize")}
 

@@ -25,6 +25,11 @@ from ._version import __version__
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from ._aggregate import AggregatedProfile, StackCount
+    from ._analysis.calltree import CallNode
+    from ._analysis.difference import FunctionChange, LineChange, ProfileDiff
+    from ._analysis.evidence import ShareChange
+    from ._analysis.merging import merge_profiles
+    from ._analysis.tables import Calls, CallSummary, FileLines, LineSummary, TopFunctions
     from ._errors import ProfileFileError
     from ._functions import FunctionSummary
     from ._model import Frame, Loss, Sample, ThreadInfo
@@ -35,23 +40,34 @@ if TYPE_CHECKING:
 __all__ = [
     "_HAS_NATIVE",
     "AggregatedProfile",
+    "CallNode",
+    "CallSummary",
+    "Calls",
+    "FileLines",
     "Frame",
+    "FunctionChange",
     "FunctionSummary",
+    "LineChange",
+    "LineSummary",
     "Loss",
     "Profile",
+    "ProfileDiff",
     "ProfileFileError",
     "Profiler",
     "Sample",
+    "ShareChange",
     "StackCount",
     "Stats",
     "TaskSummary",
     "TaskWait",
     "ThreadInfo",
     "ThreadProfiler",
+    "TopFunctions",
     "__version__",
     "_native",
     "capture_native_stack",
     "is_active",
+    "merge_profiles",
     "native_unwinding_available",
     "native_unwinding_enabled",
     "profile",
@@ -77,6 +93,17 @@ _LATER = {
     "TaskSummary": "_task_summary",
     "TaskWait": "_task_summary",
     "ThreadInfo": "_model",
+    "CallNode": "_analysis.calltree",
+    "CallSummary": "_analysis.tables",
+    "Calls": "_analysis.tables",
+    "FileLines": "_analysis.tables",
+    "FunctionChange": "_analysis.difference",
+    "LineChange": "_analysis.difference",
+    "LineSummary": "_analysis.tables",
+    "ProfileDiff": "_analysis.difference",
+    "ShareChange": "_analysis.evidence",
+    "TopFunctions": "_analysis.tables",
+    "merge_profiles": "_analysis.merging",
 }
 
 

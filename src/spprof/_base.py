@@ -5,6 +5,8 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 
+from ._questions import Questions
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import os
@@ -110,7 +112,7 @@ class ThreadRows:
         self.nodes, self.weights, self.times = nodes, weights, array("q")
 
 
-class BaseProfile:
+class BaseProfile(Questions):
     """Facts about a session, and the outputs."""
 
     _facts: Facts

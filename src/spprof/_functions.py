@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import namedtuple
 
+from ._walk import function_keys, own_sums, summed_up, walk
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NamedTuple
 
     from ._base import Totals
-    from ._model import Frame
     from ._tree import StackTree
 
     class _FunctionSummaryFields(NamedTuple):
@@ -57,62 +58,22 @@ class _Sums:
         self.lines_total: dict[int, int] = {}
 
 
-def function_key(frame: Frame) -> tuple[str, str, int]:
-    """Equal for frames of one function.
-
-    Of a native function the file is that of the source at each place, which may be another one's that was inlined: it is
-    told by its module.
-    """
-    return frame.function_name, frame.module if frame.is_native else frame.filename, frame.firstlineno
-
-
 def summarize(tree: StackTree, totals: Totals) -> list[FunctionSummary]:
     """Every function that has samples: by self time, total time, then name."""
-    size = len(tree)
-    own_ns, own_count = [0] * size, [0] * size
-    for (_, node), (count, weight) in totals.items():
-        own_ns[node] += weight
-        own_count[node] += count
-    sum_ns, sum_count = own_ns[:], own_count[:]
-    parent_of, canonical = tree.parent_of, tree.canonical()
-    for node in range(size - 1, 0, -1):  # children before their parents
-        parent = canonical[parent_of[node]]
-        sum_ns[parent] += sum_ns[node]
-        sum_count[parent] += sum_count[node]
-
-    keys: dict[tuple[str, str, int], int] = {}
-    function_of = [keys.setdefault(function_key(frame), len(keys)) for frame in tree.frames]
-    sums = [_Sums() for _ in keys]
-    first_frame: dict[int, int] = {}
-    for index, function in enumerate(function_of):
-        first_frame.setdefault(function, index)
-
-    # Depth first, with the number of activations of each function on the way from the root: only its outermost
-    # activation adds to the total. ~node in the work list means "leave node".
-    open_count = [0] * len(keys)
-    children = tree.children()
-    waiting = list(children.get(0, ()))
-    while waiting:
-        node = waiting.pop()
-        if node < 0:
-            open_count[function_of[tree.frame_of[~node]]] -= 1
-            continue
-        if not sum_count[node]:
-            continue
-        frame = tree.frame_of[node]
-        function = function_of[frame]
+    own_count, own_ns = own_sums(tree, totals)
+    sum_count, sum_ns = summed_up(tree, own_count), summed_up(tree, own_ns)
+    function_of, first_frame = function_keys(tree)
+    sums = [_Sums() for _ in first_frame]
+    for node, function, outermost in walk(tree, sum_count, function_of, len(sums)):
         entry = sums[function]
-        line = tree.frames[frame].lineno
+        line = tree.frames[tree.frame_of[node]].lineno
         entry.self_ns += own_ns[node]
         entry.self_samples += own_count[node]
         entry.lines_self[line] = entry.lines_self.get(line, 0) + own_ns[node]
-        if not open_count[function]:
+        if outermost:
             entry.total_ns += sum_ns[node]
             entry.total_samples += sum_count[node]
             entry.lines_total[line] = entry.lines_total.get(line, 0) + sum_ns[node]
-        open_count[function] += 1
-        waiting.append(~node)
-        waiting.extend(children.get(node, ()))
 
     result = []
     for function, entry in enumerate(sums):

@@ -16,7 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import overload
 
+    from pandas import DataFrame
+
     from ._aggregate import AggregatedProfile
+    from ._analysis.choosing import Names, Threads
+    from ._analysis.difference import ProfileDiff
     from ._base import Facts, PathLike, Totals
     from ._code import MachineCode
     from ._model import Frame
@@ -88,6 +92,70 @@ class Profile(BaseProfile):
         from ._task_summary import summarize
 
         return summarize(self)
+
+    def filter(
+        self,
+        *,
+        thread: Threads | None = None,
+        module: Names | None = None,
+        function: Names | None = None,
+        filename: Names | None = None,
+        time: tuple[float | None, float | None] | None = None,
+        state: Names | None = None,
+        task: Names | None = None,
+    ) -> Profile:
+        """The part of the profile that fits everything given, as a new `Profile`.
+
+        thread: name or id, or several of them.
+        module: stacks that go through the module, or through modules in it ("package"). Or several of them.
+        function: stacks that go through the function: its qualified name, or the last part of it.
+        filename: stacks that go through the file: its path, or the last parts of it ("app.py").
+        time: two numbers of seconds since the start of the profile, the second one not included; None: no limit.
+        state: "running", "waiting for the GIL", "sleeping" or "waiting for the event loop", as in `Sample`.
+        task: name of an asyncio task.
+
+        Names may have wildcards: ``*`` and ``?``. What nothing fits gives a profile without samples.
+
+        Sums fit the samples again: ``sampled_ns``, `cpu_time_ns`, `functions`, ... are of the part. Losses are chosen by thread
+        and time; they have no stack, state or task, so that a part chosen by these has none. Of a sleep (or a loss) across an
+        edge of *time* the part within is kept; ranges that touch add up to the whole exactly. Times still
+        count from the start of the profile, and its duration and the sampler's own figures (`stats`) remain those of the whole.
+
+        Raises ValueError for an unknown state or a range that is none, TypeError for what is neither a name nor several.
+        """
+        from ._analysis.filtering import filtered
+
+        return filtered(self, thread, module, function, filename, time, state, task)
+
+    def diff(self, other: Profile, *, confidence: float = 0.95) -> ProfileDiff:
+        """Compares the profile (before) with another one (after): which functions and lines take another share, and
+        how sure that is. ``print(before.diff(after))`` shows what has changed by more than chance.
+
+        confidence: with which all intervals of the functions are right together, and all of the lines.
+
+        Raises ValueError if the profiles' modes differ or *confidence* is not between 0 and 1, TypeError for another *other*.
+        """
+        from ._analysis.difference import compare
+
+        return compare(self, other, confidence)
+
+    def merge(self, *others: Profile) -> Profile:
+        """One profile of this one and others, see `merge_profiles`."""
+        from ._analysis.merging import merge_profiles
+
+        return merge_profiles([self, *others])
+
+    def to_pandas(self, *, losses: bool = True) -> DataFrame:
+        """The samples as a pandas DataFrame, a row each; see docs/python-api.md for the columns.
+
+        losses: whether there are rows for ``[dropped]`` and ``[unsampled]`` time (with 0 ``samples``), so that the
+            weights add up to all time.
+
+        Raises ImportError, saying what to install, where pandas is missing: it comes with ``spprof[pandas]``.
+        """
+        from ._analysis.frames import data_frame
+
+        return data_frame(self, losses)
 
     @property
     def effective_rate_hz(self) -> float:

@@ -9,7 +9,8 @@ from xml.etree import ElementTree as ET
 import pytest
 from profiles import MS, example, make_profile
 
-from spprof.export.svg import MARGIN, ROW, WIDTH, render, time_text
+from spprof.export._drawing import MARGIN, ROW, WIDTH, time_text
+from spprof.export.svg import render
 
 INNER = WIDTH - 2 * MARGIN
 SVG = "{http://www.w3.org/2000/svg}"

@@ -15,14 +15,21 @@ if TYPE_CHECKING:
 COMMANDS = {
     "run": "run a program under the profiler, save the profile and sum it up",
     "report": "show what is in a profile that was saved (.spprof)",
+    "view": "open a saved profile in the browser",
+    "annotate": "show a source file with the time of each line",
+    "diff": "compare two profiles: what has changed by more than chance",
+    "merge": "make one profile of several",
     "convert": "write a saved profile in another format",
     "doctor": "check that profiling works here, and say why if it does not",
+    "completion": "print a script that lets a shell complete all this",
 }
 _EXAMPLES = """\
 examples:
   spprof run app.py --port 8000
   spprof run -o profile.speedscope.json --interval-ms 1 -m package.module
   spprof run -o profile.spprof app.py && spprof report profile.spprof
+  spprof view profile.spprof
+  spprof diff before.spprof after.spprof
   spprof convert profile.spprof profile.pb.gz
   spprof doctor
 """
@@ -38,7 +45,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         import importlib
 
         command = importlib.import_module(f"spprof.cli.{arguments[0]}")
-        code: int = command.main(arguments[1:])
+        try:
+            code: int = command.main(arguments[1:])
+        except KeyboardInterrupt:  # as shells have it, and without a traceback
+            return 130
         return code
 
     from spprof._version import __version__

@@ -6,19 +6,19 @@ from typing import TYPE_CHECKING
 
 from spprof.cli import _output
 from spprof.cli._arguments import Parser
-from spprof.cli._files import add_options, read
+from spprof.cli._files import add_filters, add_options, filtered, read_all, write_all
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def main(argv: Sequence[str]) -> int:
-    """Run the command; the exit code."""
-    from spprof.export import FORMATS, known_formats, save
+def parser() -> Parser:
+    """The command's options."""
+    from spprof.export import FORMATS, known_formats
 
     parser = Parser(
         prog="spprof convert",
-        usage="spprof convert [--format F] [--damaged] [--unit U] [--mode M] [--interval-ms N] IN OUT [OUT ...]",
+        usage="spprof convert [OPTION]... IN OUT [OUT ...]",
         description="Write a profile that was saved in other formats. IN is a .spprof file, or one of pprof, speedscope or "
         "collapsed stacks,\nalso another profiler's; what IN has no place for is missing in OUT.\n\nformats of OUT by ending:\n  "
         + known_formats().replace("; ", "\n  "),
@@ -28,16 +28,19 @@ def main(argv: Sequence[str]) -> int:
     parser.add_argument("source", metavar="IN", help="the file to read; its contents say the format")
     parser.add_argument("targets", metavar="OUT", nargs="+", help="the files to write; their endings say the formats")
     parser.add_argument("--format", metavar="F", choices=list(FORMATS), help="the format, whatever the endings")
+    add_filters(parser)
     add_options(parser)
-    options = parser.parse_args(argv)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run the command; the exit code."""
+    own = parser()
+    options = own.parse_args(argv)
     try:
         outputs, _ = _output.choose(options.targets, options.format, "command", "")
-        profile = read(options.source, options, "convert")
-        for output in outputs:
-            try:
-                save(profile, output.path, output.format)
-            except OSError as error:
-                raise _output.RequestError(f"can't write {output.path!r}: {error.strerror}") from None
+        profile = filtered(read_all([options.source], options, "convert")[0], options)
+        write_all(profile, outputs)
     except _output.RequestError as error:
-        parser.error(str(error))
+        own.error(str(error))
     return 0

@@ -36,11 +36,16 @@ _CONTAINER = (
 )
 
 
-def main(argv: Sequence[str]) -> int:
-    """Runs the checks; 0 if all is well, else 1."""
+def parser() -> Parser:
+    """The command's options."""
     parser = Parser("spprof doctor", "spprof doctor [-h] [--json]", _DESCRIPTION, _EPILOG)
     parser.add_argument("--json", action="store_true", help="print one JSON object instead of text")
-    as_json = parser.parse_args(argv).json
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Runs the checks; 0 if all is well, else 1."""
+    as_json = parser().parse_args(argv).json
 
     report = examine()
     if as_json:

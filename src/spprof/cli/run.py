@@ -55,16 +55,16 @@ class Program(NamedTuple):
 
 def main(argv: Sequence[str]) -> int:
     """Check the request, then become the program. Returns (2) only when that is not possible."""
-    parser = _parser()
+    own = parser()
     head, program = split(argv)
-    options = parser.parse_args(head)
+    options = own.parse_args(head)
     if program is None:
-        parser.error("nothing to run: name a script, -m MODULE or -c CODE (see spprof run --help)")
+        own.error("nothing to run: name a script, -m MODULE or -c CODE (see spprof run --help)")
     try:
         _check(options, program)
         outputs, notes = _output.choose(options.output, options.format, program.kind, program.name)
     except _output.RequestError as error:
-        parser.error(str(error))
+        own.error(str(error))
     _become(
         program,
         _request.Request(
@@ -85,7 +85,8 @@ def main(argv: Sequence[str]) -> int:
     )
 
 
-def _parser() -> Parser:
+def parser() -> Parser:
+    """The command's options."""
     parser = Parser(
         prog="spprof run",
         usage="spprof run [OPTION]... SCRIPT | -m MODULE | -c CODE [ARGS]...",

@@ -15,9 +15,9 @@ from array import array
 from base64 import b64encode
 
 from .._base import MEASURES
-from .._functions import function_key
 from .._model import STATES
 from .._version import __version__
+from .._walk import function_keys
 from ._columns import packed
 
 TYPE_CHECKING = False
@@ -48,7 +48,7 @@ def head(profile: BaseProfile) -> dict[str, Any]:
     stats = profile.stats
     texts = Texts()
     functions: dict[str, list[int]] = {"name": [], "file": [], "module": [], "line": [], "kind": []}
-    for frame in _functions(profile._tree)[0]:
+    for frame in [profile._tree.frames[index] for index in function_keys(profile._tree)[1]]:
         functions["name"].append(texts(frame.function_name))
         functions["file"].append(texts(frame.filename))
         functions["module"].append(texts(frame.module))
@@ -94,7 +94,7 @@ def head(profile: BaseProfile) -> dict[str, Any]:
 def packed_columns(profile: BaseProfile) -> Iterator[tuple[str, str]]:
     """Name, and number of values, a colon and the packed values in Base64."""
     tree = profile._tree
-    _, function_of = _functions(tree)
+    function_of, _ = function_keys(tree)
     frames: dict[tuple[int, int], int] = {}
     frame_of = [
         frames.setdefault((function, frame.lineno), len(frames)) for function, frame in zip(function_of, tree.frames)
@@ -110,20 +110,6 @@ def packed_columns(profile: BaseProfile) -> Iterator[tuple[str, str]]:
     columns["time_us"] = [time // 1000 for time in columns.pop("time")]
     for name, column in columns.items():
         yield f"sample_{name}", _text(column)
-
-
-def _functions(tree: StackTree) -> tuple[list[Any], list[int]]:
-    """A frame of each function, and by frame the number of its function. Functions are what `Profile.functions` has."""
-    numbers: dict[tuple[str, str, int], int] = {}
-    first: list[Any] = []
-    function_of = []
-    for frame in tree.frames:
-        key = function_key(frame)
-        if key not in numbers:
-            numbers[key] = len(first)
-            first.append(frame)
-        function_of.append(numbers[key])
-    return first, function_of
 
 
 def _kind(frame: Any) -> int:

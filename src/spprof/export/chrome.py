@@ -8,9 +8,9 @@ beginning; in mode "cpu" the gaps are time in which the thread did not run. Time
 from __future__ import annotations
 
 from .._base import MEASURES
-from .._functions import function_key
 from .._model import STATES
 from .._version import __version__
+from .._walk import function_keys
 from ._json import dumps
 from ._samples import with_samples
 
@@ -72,7 +72,8 @@ class _Texts:
 
     def __init__(self, tree: StackTree) -> None:
         self._tree = tree
-        self._functions = _function_ids(tree)
+        number_of, first = function_keys(tree)
+        self._functions = [first[number] for number in number_of]
         self._paths: dict[int, list[int]] = {}
         self._heads: dict[int, str] = {}
         self._tails: dict[int, str] = {}
@@ -120,12 +121,6 @@ def _slices(profile: Profile, texts: _Texts, tid: int, numbers: list[int]) -> It
         last_end = end
     while open_:
         yield texts.slice(tid, *open_.pop(), last_end)
-
-
-def _function_ids(tree: StackTree) -> list[int]:
-    """By frame: the first frame of the same function."""
-    first: dict[tuple[str, str, int], int] = {}
-    return [first.setdefault(function_key(frame), index) for index, frame in enumerate(tree.frames)]
 
 
 def _losses(profile: Profile) -> list[dict[str, Any]]:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from array import array
 from bisect import bisect_left
 
-from .._functions import function_key
 from .._model import STATES
 from .._version import __version__
+from .._walk import function_key
 from ._json import dumps
 from ._samples import with_samples
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from .._analysis.calltree import flame_tree
 from .._base import MEASURES
-from ._flame import flame_tree
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from .._analysis.calltree import Box
     from .._base import BaseProfile
-    from ._flame import Box
 
 _FUNCTIONS = 20
 _THREADS = 20

@@ -7,19 +7,15 @@ browser, and any program that draws SVG, shows the same. Pointing at a box shows
 
 from __future__ import annotations
 
+from .._analysis.calltree import Box, flame_tree
 from .._base import MEASURES
-from ._flame import Box, flame_tree
+from ._drawing import MARGIN, NOTHING, WIDTH, clean, drawn, layout, opening, percent, time_text
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from .._base import BaseProfile
-
-WIDTH, MARGIN, ROW = 1200, 12, 18
-THINNEST = 0.6  # pixels; thinner boxes are merged
-_CHARACTER = 6.62  # width of a character of the monospaced font at 11 pixels
-_TOP = 92
 
 # Light enough for black text, told apart by the colour-blind; the heaviest packages get them in this order.
 _PALETTE = (
@@ -35,83 +31,38 @@ _PALETTE = (
     "#b9cc66",
 )
 _OTHER, _GREY, _THREAD = "#dcd6c8", "#d4d4d4", "#e6e9ee"
-_ENTITIES = {ord("&"): "&amp;", ord("<"): "&lt;", ord(">"): "&gt;", ord('"'): "&quot;"}
-_STYLE = (
-    "text{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;font-size:11px;fill:#1b1b1b;pointer-events:none}"
-    "text.h{font-family:'DejaVu Sans',Helvetica,Arial,sans-serif;font-size:12px;fill:#444}"
-    "text.t{font-family:'DejaVu Sans',Helvetica,Arial,sans-serif;font-size:17px;font-weight:bold;fill:#111}"
-    "rect.b{stroke:#fff;stroke-width:.6}g:hover>rect.b{stroke:#000;stroke-width:1.2}"
-)
 
 
 def render(profile: BaseProfile) -> Iterator[str]:
     """The picture, in pieces."""
     root = flame_tree(profile)
-    boxes = list(_layout(root))
+    boxes = list(layout(root))
     colours = _colours(root)
-    depth = max([row for _, row, _, _ in boxes], default=0) + 1
-    height = _TOP + max(depth, 2) * ROW + MARGIN
-    yield (
-        f'<?xml version="1.0" encoding="UTF-8"?>\n<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" '
-        f'height="{height}" viewBox="0 0 {WIDTH} {height}">\n<style>{_STYLE}</style>\n'
-        f'<rect width="{WIDTH}" height="{height}" fill="#fff"/>\n'
-    )
+    yield opening(boxes)
     yield from _header(profile, root, colours)
     if not root.weight:
-        yield f'<text class="h" x="{MARGIN}" y="{_TOP + 14}">No samples.</text>\n'
+        yield NOTHING
     for box, row, x, width in boxes:
-        yield _drawn(box, row, x, width, root.weight, colours)
+        yield drawn(box.name, _details(box, root.weight), _fill(box, colours), row, x, width)
     yield "</svg>\n"
 
 
-def _layout(root: Box) -> Iterator[tuple[Box, int, float, float]]:
-    """Boxes with row, left edge and width in pixels, parents before children."""
-    if not root.weight:
-        return
-    scale = (WIDTH - 2 * MARGIN) / root.weight
-    waiting = [(root, 0, 0)]
-    while waiting:
-        box, row, left = waiting.pop()
-        yield box, row, MARGIN + left * scale, box.weight * scale
-        small: list[Box] = []
-        shown = []
-        for child in box.sorted_children():
-            if child.weight * scale < THINNEST:
-                small.append(child)
-            else:
-                shown.append((child, row + 1, left))
-                left += child.weight
-        rest = Box.merged(small)
-        if rest.weight * scale >= THINNEST:
-            shown.append((rest, row + 1, left))
-        waiting.extend(reversed(shown))
-
-
-def _drawn(box: Box, row: int, x: float, width: float, total: int, colours: dict[str, str]) -> str:
-    y = _TOP + row * ROW
+def _details(box: Box, total: int) -> list[str]:
+    """What pointing at a box shows, a line each."""
     details = [box.name]
     if box.place:
         details.append(box.place)
-    details.append(f"{_percent(box.weight, total)} of all, {time_text(box.weight)}, {box.samples:,} samples")
+    details.append(f"{percent(box.weight, total)} of all, {time_text(box.weight)}, {box.samples:,} samples")
     if box.own and box.own != box.weight:
-        details.append(f"{_percent(box.own, total)} itself, {time_text(box.own)}")
-    title = _clean("\n".join(details))
-    fill = _fill(box, colours)
-    rect = f'x="{x:.2f}" y="{y}" width="{width:.2f}" height="{ROW - 1}" rx="1.5" fill="{fill}"'
-    parts = [f'<g><title>{title}</title><rect class="b" {rect}/>']
-    room = int((width - 6) / _CHARACTER)
-    if room >= 3:
-        name = box.name if len(box.name) <= room else box.name[: room - 1] + "\u2026"
-        parts.append(f'<text x="{x + 3:.2f}" y="{y + 12.5}">{_clean(name)}</text>')
-    parts.append("</g>\n")
-    return "".join(parts)
+        details.append(f"{percent(box.own, total)} itself, {time_text(box.own)}")
+    return details
 
 
 def _header(profile: BaseProfile, root: Box, colours: dict[str, str]) -> Iterator[str]:
     stats = profile.stats
     measure = MEASURES[profile.mode]
     title = f"{profile.program or 'python'}: {time_text(root.weight)} of {measure}"
-    yield f'<text class="t" x="{MARGIN}" y="28">{_clean(title)}</text>\n'
+    yield f'<text class="t" x="{MARGIN}" y="28">{clean(title)}</text>\n'
     facts = [
         f"{stats.collected:,} samples, one every {profile.interval_ms:g} ms",
         f"{len(profile.threads)} thread{'' if len(profile.threads) == 1 else 's'}",
@@ -119,17 +70,17 @@ def _header(profile: BaseProfile, root: Box, colours: dict[str, str]) -> Iterato
     ]
     for name, lost in _losses(profile):
         if lost:
-            facts.append(f"{_percent(lost, root.weight)} {name}")
+            facts.append(f"{percent(lost, root.weight)} {name}")
     facts.append(f"Python {profile.python_version}")
     line = " \u00b7 ".join(facts)
-    yield f'<text class="h" x="{MARGIN}" y="49">{_clean(line)}</text>\n'
+    yield f'<text class="h" x="{MARGIN}" y="49">{clean(line)}</text>\n'
     x = float(MARGIN)
     for package, colour in colours.items():
-        label = f"{package[:24]} {_percent(root.packages.get(package, 0), root.weight)}"
+        label = f"{package[:24]} {percent(root.packages.get(package, 0), root.weight)}"
         if x + 40 + 7.2 * len(label) > WIDTH:
             break
         yield f'<rect x="{x:.1f}" y="62" width="12" height="12" rx="2" fill="{colour}"/>'
-        yield f'<text class="h" x="{x + 17:.1f}" y="72.5">{_clean(label)}</text>\n'
+        yield f'<text class="h" x="{x + 17:.1f}" y="72.5">{clean(label)}</text>\n'
         x += 40 + 7.2 * len(label)
 
 
@@ -149,7 +100,7 @@ def _colours(root: Box) -> dict[str, str]:
 def _fill(box: Box, colours: dict[str, str]) -> str:
     if box.kind == "mark":
         return _GREY
-    if box.kind == "thread":
+    if box.kind in ("all", "thread"):
         return _THREAD
     return _shade(colours.get(box.package, _OTHER), box.name)
 
@@ -161,26 +112,3 @@ def _shade(colour: str, name: str) -> str:
     factor = 0.93 + (crc32(name.encode("utf-8", "surrogatepass")) % 8) / 60
     channels = [min(255, round(int(colour[place : place + 2], 16) * factor)) for place in (1, 3, 5)]
     return "#" + "".join([f"{channel:02x}" for channel in channels])
-
-
-def _percent(part: int, total: int) -> str:
-    share = 100 * part / total if total else 0.0
-    return f"{share:.1f} %" if share >= 0.05 or not part else "<0.1 %"
-
-
-def time_text(ns: int) -> str:
-    """A time in words, three digits of it."""
-    for unit, size in (("s", 10**9), ("ms", 10**6), ("\u00b5s", 10**3)):
-        if ns >= size:
-            value = ns / size
-            return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
-    return f"{ns} ns"
-
-
-def _clean(text: str) -> str:
-    """*text* for XML, which has no way at all to hold most control characters and lone surrogates."""
-    return "".join([c if _is_xml(c) else "\ufffd" for c in text]).translate(_ENTITIES)
-
-
-def _is_xml(c: str) -> bool:
-    return " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" or c in "\n\t"
