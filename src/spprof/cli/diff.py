@@ -24,9 +24,10 @@ def parser() -> Parser:
         prog="spprof diff",
         usage="spprof diff [OPTION]... BEFORE AFTER",
         description="Compare two profiles: functions and lines whose share of the time has changed by more than chance,\n"
-        "with the interval in which the change is. Samples are the evidence: the more there are, the smaller the changes that\n"
-        "can be told from noise. What sampling does by chance is not shown, 19 times out of 20 (--confidence). Runs of one\n"
-        "program can truly differ as well, by the machine's load or hash seeds: merge several runs to compare what they have in common.",
+        "with the interval in which the change is. Samples are the evidence: the more there are, the smaller the changes\n"
+        "that can be told from noise. What sampling does by chance is not shown, 19 times out of 20 (--confidence). Runs\n"
+        "of one program can truly differ as well, by the machine's load or hash seeds: merge several runs to compare what\n"
+        "they have in common.",
         epilog="examples:\n  spprof diff before.spprof after.spprof\n  spprof diff before.spprof after.spprof -o diff.svg\n"
         "  spprof merge run*.spprof -o after.spprof    # several runs see smaller changes\n",
     )
