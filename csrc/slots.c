@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "native/unwind.h"
 #include "os/threads.h"
 #include "session.h"
 
