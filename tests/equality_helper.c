@@ -77,9 +77,11 @@ static void on_tick(int signo, siginfo_t *info, void *ucontext)
     while (m > 0 && theirs[m - 1] == 0) {
         m--;
     }
-    uint32_t i = 0;
+    /* An entry of a table of jumps is no function to us. */
+    uint32_t i = 0, jump = m == n + 1 && ours[0].addr != theirs[0];
+    m -= jump;
     /* A caller's address: theirs is behind the call, ours within it. */
-    while (i < n && i < m && (ours[i].addr == theirs[i] || ours[i].addr + 1 == theirs[i])) {
+    while (i < n && i < m && (ours[i].addr == theirs[i + jump] || ours[i].addr + 1 == theirs[i + jump])) {
         i++;
     }
     told.stops++;
@@ -89,7 +91,7 @@ static void on_tick(int signo, siginfo_t *info, void *ucontext)
     } else {
         if (told.differences < DIFFERENCES) {
             told.first[told.differences] = (struct difference){
-                i, n, m, r.pc, i < n ? (uintptr_t)ours[i].addr : 0, i < m ? theirs[i] : 0};
+                i, n, m, r.pc, i < n ? (uintptr_t)ours[i].addr : 0, i < m ? theirs[i + jump] : 0};
         }
         told.differences++;
     }
