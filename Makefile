@@ -107,7 +107,12 @@ $(VENV)/.lint: $(VENV)/.python pyproject.toml
 
 # ---- slow checks
 
-.PHONY: valgrind tsan aarch64
+.PHONY: valgrind tsan aarch64 fuzz
+SECONDS ?= 300
+fuzz:  ## Fuzz what reads bytes that others have written, with clang's libFuzzer, SECONDS (300) for each.
+	tests/fuzz/run.sh cfi $(SECONDS)
+	tests/fuzz/run.sh linetable $(SECONDS)
+
 aarch64:  ## Run the C tests compiled for aarch64, under qemu (Debian: gcc-aarch64-linux-gnu, qemu-user); skipped without them.
 	tools/ctest.sh aarch64
 

@@ -109,7 +109,7 @@ static bool unwind(struct sp_session *s, struct sp_slot *slot, const struct sp_d
     struct sp_native_map *map = atomic_load_explicit(&s->codemap.current, memory_order_acquire);
     enum sp_unwind_end end = SP_UNWIND_REFUSED;
     sp_ucontext_frame(delivery->ucontext, &r.pc, &r.fp, &r.link);
-    head->n_native = sp_unwind(map, r, stack, slot->scratch + head->n_frames, SP_MAX_NATIVE, &end);
+    head->n_native = sp_unwind(map, r, stack, slot->memo, slot->scratch + head->n_frames, SP_MAX_NATIVE, &end);
     if (end == SP_UNWIND_UNKNOWN && !atomic_exchange_explicit(&s->map_wanted, true, memory_order_relaxed)) {
         atomic_fetch_add_explicit(&s->wake, 1, memory_order_relaxed);
         sp_futex_wake(&s->wake);

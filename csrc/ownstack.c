@@ -26,7 +26,7 @@ __attribute__((noinline)) int sp_own_stack_take(struct sp_own_stack *own)
         struct sp_stack_bounds bounds = main_thread ? sp_stack_of_main() : sp_stack_of_caller();
         struct sp_registers r = {0};
         sp_registers_here(&r.pc, &r.sp, &r.fp);
-        own->n = sp_unwind(atomic_load(&own->codemap.current), r, (struct sp_stack){bounds.low, bounds.high}, own->frames,
+        own->n = sp_unwind(atomic_load(&own->codemap.current), r, (struct sp_stack){bounds.low, bounds.high}, NULL, own->frames,
                            SP_MAX_NATIVE, &own->end);
     }
     return err;

@@ -50,10 +50,11 @@ struct sp_slot {
     pid_t tid;
     uint32_t thread; /* index into threads */
     struct sp_ring ring;
-    uint8_t *pages; /* scratch, then ring data */
+    uint8_t *pages; /* scratch, memo, then ring data */
     size_t pages_bytes;
     uint32_t ring_bytes;
     struct sp_raw_frame *scratch; /* where the handler builds a stack: SP_MAX_DEPTH + 1 */
+    struct sp_memo *memo;         /* the walk before, of native frames */
     struct sp_tick tick;          /* under arm_lock; the handler's parts are the handler's */
     bool registered;              /* by register_thread() */
     uint32_t scan;                /* last scan that saw it */

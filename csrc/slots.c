@@ -7,6 +7,7 @@
 #include "core/err.h"
 #include "os/clock.h"
 #include "os/memory.h"
+#include "native/unwind.h"
 #include "os/threads.h"
 #include "session.h"
 
@@ -18,6 +19,11 @@ static size_t scratch_bytes(const struct sp_session *s)
 {
     size_t bytes = sp_raw_max_frames(s->settings.native != SP_NATIVE_OFF) * sizeof(struct sp_raw_frame);
     return (bytes + 63) / 64 * 64;
+}
+
+static size_t memo_bytes(const struct sp_session *s)
+{
+    return s->settings.native != SP_NATIVE_OFF ? (sizeof(struct sp_memo) + 63) / 64 * 64 : 0;
 }
 
 static uint32_t ring_bytes(const struct sp_session *s)
@@ -44,6 +50,7 @@ static void give_pages(struct sp_session *s, struct sp_slot *slot)
     }
     slot->pages = NULL;
     slot->scratch = NULL;
+    slot->memo = NULL;
 }
 
 /* Scratch and ring. Without them (memory limit) the thread's ticks are counted as dropped. */
@@ -54,7 +61,7 @@ static void take_pages(struct sp_session *s, struct sp_slot *slot)
         give_pages(s, slot);
     }
     if (slot->pages == NULL) {
-        size_t bytes = scratch_bytes(s) + ring;
+        size_t bytes = scratch_bytes(s) + memo_bytes(s) + ring;
         if (atomic_load(&s->budget.used) + bytes > s->budget.limit / 4 * 3 || !sp_budget_take(&s->budget, bytes)) {
             sp_ring_init(&slot->ring, NULL, 0);
             return;
@@ -69,6 +76,7 @@ static void take_pages(struct sp_session *s, struct sp_slot *slot)
         slot->ring_bytes = ring;
     }
     slot->scratch = (struct sp_raw_frame *)(void *)slot->pages;
+    slot->memo = memo_bytes(s) > 0 ? (struct sp_memo *)(void *)(slot->pages + scratch_bytes(s)) : NULL;
     sp_ring_init(&slot->ring, slot->pages + (slot->pages_bytes - slot->ring_bytes), slot->ring_bytes);
 }
 

@@ -15,6 +15,7 @@
 #define SP_MAX_NATIVE 32u
 #define SP_MAX_RULES 1024u
 #define SP_NATIVE_CACHE 4u
+#define SP_MEMO_FRAMES 8u
 #else
 /* Frames kept of one stack; deeper ones keep SP_MAX_DEPTH/2 at the leaf, the rest at the root, a mark between. */
 #define SP_MAX_DEPTH 1024
@@ -34,6 +35,7 @@
 #define SP_MAX_RULES 16384u
 /* Addresses whose way is remembered. A power of two. */
 #define SP_NATIVE_CACHE 8192u
+#define SP_MEMO_FRAMES 256u
 #endif
 
 #define SP_WINDOW_NS 1000000000ull

@@ -1,6 +1,6 @@
 #include "unwind.h"
 
-#define WORD sizeof(uintptr_t)
+#include "recall.h"
 
 /* Signals leave that much below the stack pointer alone: the innermost function may have something there. So has one that is about
  * to return, and has taken its frame down: the compiler still gives the place where the frame pointer was saved. */
@@ -61,24 +61,6 @@ uint16_t sp_native_rule(struct sp_native_map *map, uintptr_t address)
     return number;
 }
 
-/* The walk's state: registers as the frame at hand has them. */
-struct walk {
-    struct sp_registers r;
-    uintptr_t low, high; /* what may be read */
-    bool fp_known;
-};
-
-/* A word of the stack that the frame at hand, or one further out, has written. The sanitizer forbids parts of other functions'
- * frames, which is where return addresses are. */
-__attribute__((no_sanitize_address)) static bool load(const struct walk *w, uintptr_t at, uintptr_t *value)
-{
-    if (at < w->low || at > w->high - WORD || at % WORD != 0) {
-        return false;
-    }
-    *value = *(const uintptr_t *)at;
-    return true;
-}
-
 static bool frame_address(const struct walk *w, const struct sp_rule *rule, uintptr_t *cfa)
 {
     uintptr_t offset = (uintptr_t)(intptr_t)rule->cfa_offset;
@@ -130,22 +112,6 @@ static const struct sp_rule by_frame_pointer = {
     .return_offset = -(int)WORD,
 };
 
-/* A return address without its signature, if it has one. */
-static uintptr_t plain(uintptr_t address)
-{
-#if defined(__aarch64__)
-    return address & 0x0000ffffffffffffull; /* pointer authentication: in the bits that no user's address has */
-#else
-    return address;
-#endif
-}
-
-static int32_t extent_of(uintptr_t bytes)
-{
-    uint64_t words = bytes / WORD;
-    return words < SP_EXTENT_UNKNOWN ? (int32_t)words : SP_EXTENT_UNKNOWN - 1;
-}
-
 /* On aarch64 nothing is said about the code that handlers return to, so that unwinders know it by sight, and the frame pointer there
  * leads past the function that was interrupted. What it was interrupted with is at the stack pointer: siginfo, then the context. */
 static bool interrupted(struct walk *w)
@@ -154,9 +120,8 @@ static bool interrupted(struct walk *w)
     enum { SIGINFO = 128, BEFORE_REGISTERS = 176 + 8, FP = 29, LINK = 30, SP = 31, PC = 32 };
     uintptr_t registers = w->r.sp + SIGINFO + BEFORE_REGISTERS, sp;
     struct sp_registers r = w->r;
-    if (!load(w, registers + FP * WORD, &r.fp) || !load(w, registers + LINK * WORD, &r.link)
-        || !load(w, registers + SP * WORD, &sp) || !load(w, registers + PC * WORD, &r.pc) || sp <= w->r.sp || sp > w->high
-        || sp % WORD != 0) {
+    if (!load(w, registers + FP * WORD, &r.fp) || !load(w, registers + LINK * WORD, &r.link) || !load(w, registers + SP * WORD, &sp)
+        || !load(w, registers + PC * WORD, &r.pc) || sp <= w->r.sp || sp > w->high || sp % WORD != 0) {
         return false;
     }
     r.sp = w->low = sp;
@@ -171,10 +136,11 @@ static bool interrupted(struct walk *w)
 #endif
 }
 
-uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, struct sp_stack stack, struct sp_raw_frame *out,
-                   uint32_t most, enum sp_unwind_end *end)
+uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, struct sp_stack stack, struct sp_memo *memo,
+                   struct sp_raw_frame *out, uint32_t most, enum sp_unwind_end *end)
 {
     struct walk w = {registers, registers.sp - red_zone(registers.sp, stack.low), stack.high, true};
+    struct recall recall = {.memo = memo};
     uint32_t n = 0;
     bool called = false; /* the frame at hand has called the one before */
     *end = SP_UNWIND_DEEP;
@@ -182,26 +148,39 @@ uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, str
         *end = SP_UNWIND_REFUSED;
         return 0;
     }
+    recall_begin(&recall, map, stack);
     while (n < most) {
         /* A return address is behind its call, where another rule may hold, or another function be: noreturn calls. */
         uintptr_t at = w.r.pc - (called ? 1 : 0);
+        if (recall.left > 0) {
+            uint32_t same = recall_frames(&recall, &w, at, registers.sp, out + n, most - n);
+            if (same > 0) {
+                n += same;
+                called = true;
+                continue;
+            }
+        }
         out[n] = (struct sp_raw_frame){at, SP_EXTENT_UNKNOWN, SP_FRAME_NATIVE};
+        struct sp_memo_frame unknown = {0, w.r.sp, w.r.fp, PLACE_UNKNOWN, PLACE_NONE};
         if (called && w.r.pc == w.r.signal_return && w.r.pc != 0 && interrupted(&w)) {
             out[n].addr = w.r.signal_return;
             out[n++].offset = extent_of(w.r.sp - registers.sp);
             called = false;
+            note(&recall, unknown);
             continue;
         }
         uint16_t number = sp_native_rule(map, at);
         const struct sp_rule *rule = number == SP_RULE_NONE ? &by_frame_pointer : &map->rules[number];
         if (rule->cfa == SP_CFA_END) {
             n++;
+            note(&recall, step_of(&w, rule, at, 0));
             *end = SP_UNWIND_WHOLE;
             break;
         }
         uintptr_t cfa;
         if (rule->cfa == SP_CFA_STOP || !frame_address(&w, rule, &cfa)) {
             n += number == SP_RULE_OUTSIDE && called && n > 0 ? 0 : 1; /* nowhere: not a frame, what it came from is wrong */
+            note(&recall, step_of(&w, rule, at, 0));
             *end = SP_UNWIND_UNKNOWN;
             break;
         }
@@ -224,7 +203,10 @@ uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, str
             *end = SP_UNWIND_WHOLE;
             break;
         }
+        struct sp_memo_frame step = step_of(&w, rule, at, cfa);
         w.fp_known = saved(&w, rule->fp, rule->fp_offset, cfa, w.r.fp, &fp) && (w.fp_known || rule->fp != SP_SAVED_NOT);
+        step.return_place = w.fp_known ? step.return_place : PLACE_UNKNOWN;
+        note(&recall, step);
         w.r.fp = fp;
         called = !sp_rule_of_signal(rule);
         w.low = called ? cfa : cfa - red_zone(cfa, w.r.sp);
@@ -232,5 +214,6 @@ uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, str
         w.r.pc = address;
         w.r.link = 0; /* a caller has stored its own */
     }
+    recall_end(&recall);
     return n;
 }

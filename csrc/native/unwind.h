@@ -23,15 +23,31 @@ struct sp_stack {
     uintptr_t low, high;
 };
 
+/* What a thread's walk before found, for the next one: most of a stack is what it was. A frame's caller follows from the frame's
+ * registers and from the words at known places; where registers are the same as then, these words are compared, which need not wait
+ * for each other, instead of rules being looked up one after the other. The result is always that of a walk without it. Zeroed: empty. */
+struct sp_memo_frame {
+    uintptr_t at, sp, fp;
+    int32_t return_place, fp_place; /* from sp on */
+};
+
+struct sp_memo {
+    uint32_t generation; /* of the map */
+    uint32_t n;
+    struct sp_stack stack;
+    struct sp_memo_frame frames[SP_MEMO_FRAMES]; /* the outermost first */
+    struct sp_memo_frame fresh[SP_MEMO_FRAMES];  /* of the walk at hand: those not among them, round and round */
+};
+
 /* How far a frame reaches that nobody can tell. */
 #define SP_EXTENT_UNKNOWN INT32_MAX
 
 /* Writes the frames, the innermost first: addr is an address of the running instruction or within the call; offset, in words of 8
  * bytes from the innermost frame's stack pointer, is where the frame ends and its caller's begins.
  *
- * Reads nothing but words of the stack from registers.sp on, less the part below it that the innermost function may use. Returns the
- * number of frames. */
-uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, struct sp_stack stack, struct sp_raw_frame *out,
-                   uint32_t most, enum sp_unwind_end *end);
+ * Reads nothing but words of the stack from registers.sp on, less the part below it that the innermost function may use. `memo`: of this
+ * thread, or NULL. Returns the number of frames. */
+uint32_t sp_unwind(struct sp_native_map *map, struct sp_registers registers, struct sp_stack stack, struct sp_memo *memo,
+                   struct sp_raw_frame *out, uint32_t most, enum sp_unwind_end *end);
 
 #endif

@@ -44,6 +44,11 @@ struct seen {
 };
 
 static struct seen seen;
+
+static struct {
+    struct sp_memo memo;
+    uint32_t looks, frames, wrong;
+} remembered;
 static uintptr_t signal_return;
 
 static struct sp_registers registers_of(const ucontext_t *uc)
@@ -56,6 +61,8 @@ static struct sp_registers registers_of(const ucontext_t *uc)
 #endif
 }
 
+static NOINLINE void compare_with_memo(struct sp_registers r, struct sp_stack on);
+
 /* Looks at the stack from here, both ways. */
 static NOINLINE void look(void)
 {
@@ -64,7 +71,7 @@ static NOINLINE void look(void)
     seen.expected_n = backtrace(seen.expected, MOST);
     struct sp_registers r = registers_of(&uc);
     r.signal_return = signal_return;
-    seen.n = sp_unwind(atomic_load(&codemap.current), r, stack, seen.frames, MOST, &seen.end);
+    seen.n = sp_unwind(atomic_load(&codemap.current), r, stack, NULL, seen.frames, MOST, &seen.end);
     KEEP;
 }
 
@@ -250,7 +257,7 @@ static bool leads_to_caller(struct sp_registers registers)
 {
     static struct sp_raw_frame frames[MOST];
     enum sp_unwind_end end;
-    uint32_t n = sp_unwind(atomic_load(&codemap.current), registers, stack, frames, MOST, &end);
+    uint32_t n = sp_unwind(atomic_load(&codemap.current), registers, stack, NULL, frames, MOST, &end);
     for (uint32_t i = 0; i < n; i++) {
         if (frames[i].addr >= stepping.from && frames[i].addr < stepping.to && end == SP_UNWIND_WHOLE) {
             return true;
@@ -275,6 +282,8 @@ static void on_look(int signo, siginfo_t *info, void *context)
     getcontext(&here);
     struct sp_registers from_here = registers_of(&here);
     from_here.signal_return = (uintptr_t)__builtin_return_address(0);
+    compare_with_memo(registers_of(context), stack);
+    compare_with_memo(from_here, stack);
     signals.wrong += !leads_to_caller(registers_of(context));
     signals.wrong_from_handler += !leads_to_caller(from_here);
     signals.looks++;
@@ -322,6 +331,7 @@ static void test_wherever_signals_come(void)
     CHECK(signals.looks > 1000);
     CHECK_EQ(signals.wrong, 0);
     CHECK_EQ(signals.wrong_from_handler, 0);
+    CHECK_EQ(remembered.wrong, 0);
 }
 
 #if defined(__x86_64__)
@@ -359,6 +369,86 @@ static void test_every_instruction(void)
 }
 #endif
 
+/* ---- walks that remember the one before */
+
+/* The same, frame by frame, as without a memo. */
+static NOINLINE void compare_with_memo(struct sp_registers r, struct sp_stack on)
+{
+    static struct sp_raw_frame expected[MOST], found[MOST];
+    enum sp_unwind_end expected_end, end;
+    struct sp_native_map *map = atomic_load(&codemap.current);
+    uint32_t most = remembered.looks % 5 == 0 ? 7 : MOST;
+    uint32_t n = sp_unwind(map, r, on, NULL, expected, most, &expected_end);
+    uint32_t m = sp_unwind(map, r, on, &remembered.memo, found, most, &end);
+    bool same = n == m && end == expected_end;
+    for (uint32_t i = 0; same && i < n; i++) {
+        same = expected[i].addr == found[i].addr && expected[i].offset == found[i].offset;
+    }
+    remembered.wrong += !same;
+    remembered.looks++;
+    remembered.frames += n;
+}
+
+static NOINLINE void look_with_memo(void)
+{
+    ucontext_t uc;
+    getcontext(&uc);
+    compare_with_memo(registers_of(&uc), stack);
+    KEEP;
+}
+
+static NOINLINE void one_way(uint64_t way, int depth);
+
+/* Calls from two places of one function, from functions with frames of the same size, and of any size: places on the stack that were
+ * something else a moment ago. */
+static NOINLINE void other_way(uint64_t way, int depth)
+{
+    volatile char *room = way & 2 ? alloca(16 * (size_t)(1 + (way >> 2) % 3)) : NULL;
+    if (room != NULL) {
+        room[0] = 1;
+    }
+    if (depth == 0) {
+        look_with_memo();
+    } else if (way & 1) {
+        one_way(way >> 1, depth - 1);
+    } else {
+        other_way(way >> 1, depth - 1);
+    }
+    KEEP;
+}
+
+static NOINLINE void one_way(uint64_t way, int depth)
+{
+    if (depth == 0) {
+        look_with_memo();
+    } else if (way & 1) {
+        one_way(way >> 1, depth - 1);
+    } else if (way & 2) {
+        one_way(way >> 1, depth - 1);
+        KEEP;
+    } else {
+        other_way(way >> 1, depth - 1);
+    }
+    KEEP;
+}
+
+static void test_memo(void)
+{
+    uint64_t random = 88172645463325252ull, way = 0;
+    for (int i = 0; i < 20000; i++) {
+        /* the outer part often stays */
+        uint64_t bits = check_random(&random), keep = check_random(&random) % 48;
+        way = (way & ((1ull << keep) - 1)) | (bits & ~((1ull << keep) - 1));
+        if (i % 2 == 0) {
+            one_way(way, (int)(bits % 45));
+        } else {
+            other_way(way, (int)(bits % 45));
+        }
+    }
+    CHECK_EQ(remembered.wrong, 0);
+    CHECK(remembered.frames > remembered.looks * 10);
+}
+
 /* ---- stacks and registers that make no sense */
 
 static void test_bounds(void)
@@ -388,16 +478,24 @@ static void test_bounds(void)
         r.sp = low + check_random(&random) % (page + 64) / (1 + check_random(&random) % 2);
         r.signal_return = range->start + check_random(&random) % 2;
         r.fp = check_random(&random) % 2 ? low + check_random(&random) % page : check_random(&random);
-        uint32_t n = sp_unwind(map, r, page_stack, frames, MOST, &end); /* reading outside of the page would be the end of it */
+        uint32_t n = sp_unwind(map, r, page_stack, NULL, frames, MOST,
+                               &end); /* reading outside of the page would be the end of it */
         CHECK(n <= MOST);
+        if (i % 8 == 0) { /* the walk after this one finds other words, here and there */
+            compare_with_memo(r, page_stack);
+            uint64_t value = low + check_random(&random) % page;
+            memcpy((void *)(low + check_random(&random) % (page / 8) * 8), &value, 8);
+            compare_with_memo(r, page_stack);
+        }
     }
+    CHECK_EQ(remembered.wrong, 0);
     r = (struct sp_registers){(uintptr_t)look, high, low, 0, 0};
-    CHECK_EQ(sp_unwind(map, r, page_stack, frames, MOST, &end), 0);
+    CHECK_EQ(sp_unwind(map, r, page_stack, NULL, frames, MOST, &end), 0);
     CHECK_EQ(end, SP_UNWIND_REFUSED);
     r.sp = UINTPTR_MAX - 8;
-    CHECK_EQ(sp_unwind(map, r, page_stack, frames, MOST, &end), 0);
+    CHECK_EQ(sp_unwind(map, r, page_stack, NULL, frames, MOST, &end), 0);
     r = (struct sp_registers){low, low, low, 0, 0}; /* data, not code */
-    CHECK_EQ(sp_unwind(map, r, page_stack, frames, MOST, &end), 1);
+    CHECK_EQ(sp_unwind(map, r, page_stack, NULL, frames, MOST, &end), 1);
     CHECK_EQ(end, SP_UNWIND_UNKNOWN);
     CHECK_EQ(frames[0].offset, SP_EXTENT_UNKNOWN);
     munmap(pages, 3 * page);
@@ -409,7 +507,7 @@ static void test_depth(void)
     enum sp_unwind_end end;
     ucontext_t uc;
     getcontext(&uc);
-    CHECK_EQ(sp_unwind(atomic_load(&codemap.current), registers_of(&uc), stack, frames, 2, &end), 2);
+    CHECK_EQ(sp_unwind(atomic_load(&codemap.current), registers_of(&uc), stack, NULL, frames, 2, &end), 2);
     CHECK_EQ(end, SP_UNWIND_DEEP);
 }
 
@@ -500,6 +598,7 @@ int main(void)
 #if defined(__x86_64__)
     RUN(test_every_instruction);
 #endif
+    RUN(test_memo);
     RUN(test_refresh);
     RUN(test_bounds);
     RUN(test_depth);

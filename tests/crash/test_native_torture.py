@@ -36,11 +36,12 @@ def libraries(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(folder)
 
 
-def test_libraries_that_come_and_go(libraries: str) -> None:
+@pytest.mark.parametrize("seconds", [pytest.param(60, marks=pytest.mark.slow), SECONDS])
+def test_libraries_that_come_and_go(libraries: str, seconds: int) -> None:
     told = in_child(
         f"""
 import _ctypes, json, zlib
-folder, end = sys.argv[1], time.monotonic() + {SECONDS}
+folder, end = sys.argv[1], time.monotonic() + {seconds}
 def come_and_go(first):
     n = first
     while time.monotonic() < end:
@@ -65,7 +66,7 @@ def forks():
             os._exit(0)
         assert os.waitpid(pid, 0)[1] == 0
         time.sleep(0.05)
-alarm_in({SECONDS + 50})
+alarm_in({seconds + 50})
 import warnings; warnings.simplefilter("ignore")
 spprof.start(interval_ms=0.1, native=True)
 threads = [threading.Thread(target=come_and_go, args=(k,)) for k in range(2)]
@@ -86,7 +87,7 @@ tell([profile.sample_count, profile.stats.native_cut, profile.stats.native_disag
       sorted(n for n in names if n.startswith("work_")), wrong[:2], len(wrong)])
 """,
         libraries,
-        timeout=SECONDS + 100,
+        timeout=seconds + 100,
     )
     count, _, disagreements, works, wrong, n_wrong = told
     assert count > 500
