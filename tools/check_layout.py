@@ -169,16 +169,18 @@ PARTS = {
     "sampler": ("_backend", "_fallback", "_fallback_*"),
     "session": ("_session", "_loading", "_threads", "_scoped", "_unwinding", "_qualnames", "_tasks", "_task_r*"),
     "symbols": ("_symbols", "_symbols.*"),
+    "notebook": ("_magics",),
     "cli": ("cli", "cli.*", "__main__"),
 }
 #: What each part may import of the others; its own modules always. `_native` is a part of its own.
 IMPORTS = {
-    "front": {"model", "session", "sampler"},
+    "front": {"model", "session", "sampler", "notebook"},
     "model": {"export", "symbols"},  # Profile.save(), names of native frames; see LATE
     "export": {"model"},
     "sampler": set(),
     "session": {"sampler", "model", "export", "symbols"},
     "symbols": set(),
+    "notebook": {"session", "model", "export"},
     "cli": {"front", "sampler", "session", "model", "export"},
 }
 #: Imports that may only happen inside a function: the two parts need each other to load, or few programs need the other.
@@ -188,7 +190,7 @@ CLOSED = {"export"}
 NATIVE = "_native"
 NATIVE_IMPORTER = "_backend"
 #: Beside the standard library, and only inside functions.
-OTHER_PACKAGES = {"model": {"pandas"}, "cli": {"rich", "shtab"}}
+OTHER_PACKAGES = {"model": {"pandas"}, "notebook": {"IPython"}, "cli": {"rich", "shtab"}}
 #: An injected module hands over to the one that it hides.
 EXEMPT = {("cli._inject.sitecustomize", "sitecustomize")}
 

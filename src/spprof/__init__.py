@@ -104,6 +104,8 @@ _LATER = {
     "ShareChange": "_analysis.evidence",
     "TopFunctions": "_analysis.tables",
     "merge_profiles": "_analysis.merging",
+    "load_ipython_extension": "_magics",
+    "unload_ipython_extension": "_magics",
 }
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from objects import build_c, build_id, functions_by_nm, run
-from profiles import MS, frame, raw_profile
+from profiles import MS, frame, make_profile, raw_profile
 
 from spprof import Profile, ProfileFileError
 from spprof._build import profile_from
@@ -113,6 +113,31 @@ def test_a_file_named_elsewhere(library: Path, tmp_path: Path, monkeypatch: pyte
     shutil.copy(other, debug)
     for path in (saved, packed):
         assert shown(Profile.load(path)) == ["work", hidden]
+
+
+def test_merged_and_filtered_profiles_are_named_elsewhere_too(
+    library: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stripped = tmp_path / "lib" / library.name
+    stripped.parent.mkdir()
+    run("strip", "-o", stripped, library)
+    hidden, work = addresses(library, "hidden", "work")
+    merged = native_profile(stripped, [work]).merge(native_profile(stripped, [work, hidden]), make_profile([]))
+    part = merged.filter(time=(0, None))
+    debug = tmp_path / "debug" / ".build-id" / build_id(library).hex()[:2] / f"{build_id(library).hex()[2:]}.debug"
+    debug.parent.mkdir(parents=True)
+    for number, profile in enumerate((merged, part)):
+        stacks = [[f.function_name for f in sample.frames] for sample in profile.samples]
+        assert stacks == [["main", "work"], ["main", "work", f"{stripped.name}+{hidden:#x}"]]
+        profile.save(tmp_path / f"{number}.spprof")
+    shutil.copy(library, debug)
+    monkeypatch.setenv("SPPROF_DEBUG_PATH", str(tmp_path / "debug"))
+    for number in range(2):
+        loaded = Profile.load(tmp_path / f"{number}.spprof")
+        assert [[f.function_name for f in s.frames] for s in loaded.samples] == [
+            ["main", "work"],
+            ["main", "work", "hidden"],
+        ]
 
 
 def test_without_a_build_id_only_here(tmp_path: Path) -> None:

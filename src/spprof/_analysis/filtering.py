@@ -230,7 +230,7 @@ def _rebuilt(profile: Profile, threads: list[bool], kept: _Kept, begin: int, end
         None if rows.states is None else array("B", [rows.states[row] for row in taken]),
         None if rows.tasks is None else array("I", [rows.tasks[row] for row in taken]), rows.task_names,
     )  # fmt: skip
-    return Profile(_facts(profile, infos, losses), profile._tree, _sorted(new_rows))
+    return Profile(_facts(profile, infos, losses), profile._tree, _sorted(new_rows), profile._code)
 
 
 def _losses(profile: Profile, index: int, thread_end: int, begin: int, end: int) -> tuple[list[Loss], int, int, int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from array import array
 
 from .._base import Facts
+from .._code import NO_OBJECT, MachineCode
 from .._profile import Profile
 from .._rows import Rows
 from .._stats import Stats
@@ -15,6 +16,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from .._code import CodeObject, Place
     from .._model import Frame, Loss, ThreadInfo
 
 _NOT_SUMS = ("interval_ns", "duration_ns", "kernel_hz", "memory_limit")
@@ -49,8 +51,8 @@ def merge_profiles(profiles: Iterable[Profile]) -> Profile:
     if len(parts) == 1:
         return parts[0]
     shifts = _shifts(parts)
-    tree, node_maps = _merged_trees([each._tree for each in parts])
-    return Profile(_facts(parts, shifts), tree, _rows(parts, shifts, node_maps))
+    tree, node_maps, code = _merged_trees(parts)
+    return Profile(_facts(parts, shifts), tree, _rows(parts, shifts, node_maps), code)
 
 
 def _shifts(parts: Sequence[Profile]) -> list[int]:
@@ -64,14 +66,22 @@ def _shifts(parts: Sequence[Profile]) -> list[int]:
     return [round((each._facts.start_time - spans[0][0]) * 1e9) for each in parts]
 
 
-def _merged_trees(trees: Sequence[StackTree]) -> tuple[StackTree, list[array[int]]]:
-    """One tree, and for each of the trees by node its node in it."""
-    frames: dict[Frame, int] = {}
+def _merged_trees(parts: Sequence[Profile]) -> tuple[StackTree, list[array[int]], MachineCode | None]:
+    """One tree, for each of the profiles by node its node in it, and the machine code of all of them."""
+    frames: dict[tuple[Frame, Place | None], int] = {}
     nodes: dict[tuple[int, int], int] = {}
     parents, frame_of = array("I", [0]), array("I", [0xFFFFFFFF])
     maps = []
-    for tree in trees:
-        numbers = [frames.setdefault(frame, len(frames)) for frame in tree.frames[:-2]]
+    objects: dict[CodeObject, int] = {}
+    unnamed: set[int] = set()
+    for part in parts:
+        tree, code = part._tree, part._code
+        places = _places(code, objects) if code is not None else {}
+        # Native frames of one name at different places stay apart, as their places do.
+        keys = [(frame, places.get(index)) for index, frame in enumerate(tree.frames[:-2])]
+        numbers = [frames.setdefault(key, len(frames)) for key in keys]
+        if code is not None:
+            unnamed.update([numbers[index] for index in code.unnamed])
         into = array("I", bytes(4 * (len(tree) - 2)))
         for node in range(1, len(into)):
             key = into[tree.parent_of[node]], numbers[tree.frame_of[node]]
@@ -82,7 +92,23 @@ def _merged_trees(trees: Sequence[StackTree]) -> tuple[StackTree, list[array[int
                 frame_of.append(key[1])
             into[node] = found
         maps.append(into)
-    return StackTree(frames, parents, frame_of), maps
+    codes = [part._code for part in parts if part._code is not None]
+    merged = None
+    if codes:
+        merged = MachineCode(
+            tuple(objects), {number: place for (_, place), number in frames.items() if place is not None},
+            frozenset(unnamed), fold=all(code.fold for code in codes), is_here=all(code.is_here for code in codes),
+        )  # fmt: skip
+    return StackTree([frame for frame, _ in frames], parents, frame_of), maps, merged
+
+
+def _places(code: MachineCode, objects: dict[CodeObject, int]) -> dict[int, Place]:
+    """The places of a profile's frames, with the objects numbered as in *objects*, to which they are added."""
+    numbers = [objects.setdefault(each, len(objects)) for each in code.objects]
+    return {
+        index: place._replace(object=numbers[place.object]) if place.object != NO_OBJECT else place
+        for index, place in code.places.items()
+    }
 
 
 def _rows(parts: Sequence[Profile], shifts: Sequence[int], maps: Sequence[array[int]]) -> Rows:

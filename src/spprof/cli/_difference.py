@@ -40,10 +40,10 @@ def text(
         yield style.dim(f"{'before':>7}{'after':>8}{'points':>8}  {'between':16}  {'':5}  {title[:-1]}")
         for row in found[:rows]:
             change = row.change
-            points = f"{100 * change.change:+8.1f}"
+            points = f"{_points(change.change):>8}"
             if change.is_significant:
                 points = style.bad(points) if change.change > 0 else style.good(points)
-            between = f"{100 * change.low:+.1f} to {100 * change.high:+.1f}"
+            between = f"{_points(change.low)} to {_points(change.high)}"
             room = width - 50
             name = printable(row.name)
             place = short_location(row.filename, row.line, max(room - len(name) - 2, 16))
@@ -72,11 +72,11 @@ def markdown(diff: ProfileDiff, names: tuple[str, str], rows: int, everything: b
         yield "| ---: | ---: | ---: | --- | --- | --- | --- |"
         for row in found[:rows]:
             change = row.change
-            points = f"{100 * change.change:+.1f}"
+            points = _points(change.change)
             place = _code(f"{row.filename}:{row.line}") if row.filename else ""
             yield (
                 f"| {change.before:.1%} | {change.after:.1%} | {f'**{points}**' if change.is_significant else points} "
-                f"| {100 * change.low:+.1f} to {100 * change.high:+.1f} | {row.kind} | {_code(row.name)} | {place} |"
+                f"| {_points(change.low)} to {_points(change.high)} | {row.kind} | {_code(row.name)} | {place} |"
             )
         if found[rows:]:
             yield f"\nand {len(found) - rows:,} more."
@@ -131,6 +131,12 @@ def _facts(profile: Profile) -> str:
     measure = {"cpu": "of CPU", "gil": "with the GIL"}.get(profile.mode, "elapsed")
     note = f", {lost / whole:.1%} of it without samples" if whole and lost / whole >= 0.001 else ""
     return f"{whole / 1e9:.2f} s {measure}, {profile.sample_count:,} samples{note}"
+
+
+def _points(share: float) -> str:
+    """Percentage points; small ones with another digit."""
+    points = 100 * share
+    return f"{points:+.1f}" if abs(points) >= 0.995 else f"{points:+.2f}"
 
 
 def _code(value: str) -> str:
