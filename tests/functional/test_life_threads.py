@@ -289,3 +289,38 @@ def down(n):
 tell([down(10), down.last_profile.sample_count > 50, spprof.is_active()])
 """)
     assert told == [10, True, False]
+
+
+def test_exception_of_a_thread_is_reported_as_without_the_profiler() -> None:
+    # What sys.unraisablehook is given of a function of _thread.start_new_thread(), and whether SystemExit is passed over.
+    told = in_child(
+        """
+import _thread
+reports = []
+def fails(): raise ValueError("x")
+def leaves(): raise SystemExit
+def reported():
+    del reports[:]
+    for function in (leaves, fails):
+        done = _thread._count()
+        _thread.start_new_thread(function, ())
+        while _thread._count() > done:
+            time.sleep(0.001)
+    return list(reports)
+def hook(args):
+    trace, names = args.exc_traceback, []
+    while trace:
+        names.append(trace.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    reports.append([args.exc_type.__name__, str(args.err_msg), args.object is fails, args.object is None, names])
+sys.unraisablehook = hook
+bare = reported()
+spprof.start()
+profiled = reported()
+spprof.stop()
+tell([bare, profiled])
+"""
+    )
+    bare, profiled = told
+    assert len(bare) == 1
+    assert profiled == bare
