@@ -296,16 +296,22 @@ def test_exception_of_a_thread_is_reported_as_without_the_profiler() -> None:
     told = in_child(
         """
 import _thread
-reports = []
-def fails(): raise ValueError("x")
-def leaves(): raise SystemExit
+reports, begun = [], _thread.allocate_lock()
+def fails():
+    begun.release()
+    raise ValueError("x")
+def leaves():
+    begun.release()
+    raise SystemExit
 def reported():
     del reports[:]
     for function in (leaves, fails):
-        done = _thread._count()
+        before = tasks()
+        begun.acquire()
         _thread.start_new_thread(function, ())
-        while _thread._count() > done:
-            time.sleep(0.001)
+        begun.acquire()
+        wait_for_tasks(before)
+        begun.release()
     return list(reports)
 def hook(args):
     trace, names = args.exc_traceback, []
