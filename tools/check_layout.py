@@ -192,7 +192,7 @@ NATIVE_IMPORTER = "_backend"
 #: Beside the standard library, and only inside functions.
 OTHER_PACKAGES = {"model": {"pandas"}, "notebook": {"IPython"}, "cli": {"rich", "shtab"}}
 #: An injected module hands over to the one that it hides.
-EXEMPT = {("cli._inject.sitecustomize", "sitecustomize")}
+EXEMPT = {("cli._inject.sitecustomize", "sitecustomize"), ("cli._follow.sitecustomize", "sitecustomize")}
 
 
 class Import(NamedTuple):

@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "cpython/unraisable.h"
 #include "session.h"
 
 /* In C, so that no Python frame of ours stands at the root of every thread's stack. */
@@ -79,6 +80,12 @@ static PyObject *threadstart_call(PyObject *self, PyObject *args, PyObject *kwar
     PyErr_Fetch(&type, &value, &traceback);
     note_name(func);
     PyErr_Restore(type, value, traceback);
+    if (result == NULL && PyEval_GetFrame() == NULL && !PyErr_ExceptionMatches(PyExc_SystemExit)) {
+        /* The caller is the thread itself, which would now report the exception as ours. */
+        sp_report_thread_exception(func);
+        Py_INCREF(Py_None);
+        result = Py_None;
+    }
     Py_DECREF(func);
     return result;
 }

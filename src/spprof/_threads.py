@@ -60,7 +60,12 @@ def thread_names() -> dict[int, str]:
     """Names by native id of the threads that `threading` knows and that are running."""
     import threading
 
-    return {thread.native_id: thread.name for thread in threading.enumerate() if thread.native_id is not None}
+    names = {thread.native_id: thread.name for thread in threading.enumerate() if thread.native_id is not None}
+    # In a forked child the thread that forked still has its parent's id there (before 3.13).
+    own = next((thread for thread in threading.enumerate() if thread.ident == _thread.get_ident()), None)
+    if own is not None:
+        names[_thread.get_native_id()] = own.name
+    return names
 
 
 def register_thread() -> bool:

@@ -310,3 +310,44 @@ for t in threads:
 tell(found)
 """)
     assert told == [[]] * 5
+
+
+def test_exception_of_a_thread_is_reported_as_without_the_profiler() -> None:
+    # What sys.unraisablehook is given of a function of _thread.start_new_thread(), and whether SystemExit is passed over.
+    told = in_child(
+        """
+import _thread
+reports, begun = [], _thread.allocate_lock()
+def fails():
+    begun.release()
+    raise ValueError("x")
+def leaves():
+    begun.release()
+    raise SystemExit
+def reported():
+    del reports[:]
+    for function in (leaves, fails):
+        before = tasks()
+        begun.acquire()
+        _thread.start_new_thread(function, ())
+        begun.acquire()
+        wait_for_tasks(before)
+        begun.release()
+    return list(reports)
+def hook(args):
+    trace, names = args.exc_traceback, []
+    while trace:
+        names.append(trace.tb_frame.f_code.co_name)
+        trace = trace.tb_next
+    reports.append([args.exc_type.__name__, str(args.err_msg), args.object is fails, args.object is None, names])
+sys.unraisablehook = hook
+bare = reported()
+spprof.start()
+profiled = reported()
+spprof.stop()
+tell([bare, profiled])
+"""
+    )
+    bare, profiled = told
+    assert len(bare) == 1
+    assert profiled == bare

@@ -63,7 +63,9 @@ def test_split(argv: list[str], head: list[str], program: tuple[list[str], str, 
 
 def test_request_survives_the_environment() -> None:
     outputs = [Output("/tmp/\udcff\n=.json", "speedscope"), Output("x", "svg")]
-    request = Request(7, 0.1, 100, "wall", False, "all", outputs, True, "script", "n\u00e4me", "/abs", ["note"], None)
+    request = Request(
+        7, 0.1, 100, "wall", False, "all", outputs, True, "script", "n\u00e4me", "/abs", ["note"], None, True
+    )
     assert decode(encode(request)) == request
     assert encode(request).isalnum()
 

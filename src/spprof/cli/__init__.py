@@ -41,6 +41,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     `run` replaces the process and does not return when it succeeds.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    autostart = sys.modules.get("spprof.cli._autostart")
+    if autostart is not None:  # the environment asks for profiles of programs; this is not one
+        autostart.cancel()
     if arguments and arguments[0] in COMMANDS:
         import importlib
 

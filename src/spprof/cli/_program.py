@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from spprof.cli._summary import Costs
 
 
+is_run = False  # whether `spprof run` profiles this process
+
+
 def take_request() -> Request | None:
     """What `spprof run` asks this process for, taken out of the environment; None if that is meant for another one."""
+    global is_run
     text = os.environ.pop(_request.VARIABLE, None)
     if text is None:
         return None  # somebody put the hook's folder on the path
@@ -31,7 +35,8 @@ def take_request() -> Request | None:
     else:
         os.environ["PYTHONPATH"] = request.pythonpath
     # A process that another start-up file started, before this one had cleaned up, has another id.
-    return request if request.pid == os.getpid() else None
+    is_run = request.pid == os.getpid()
+    return request if is_run else None
 
 
 def begin(request: Request) -> None:
@@ -59,12 +64,22 @@ def begin(request: Request) -> None:
             say(f"can't profile here: {error} (spprof doctor tells more)")
             os._exit(1)  # a SystemExit inside `site` would come out as a fatal error of the interpreter
     assert session is not None
+    if request.follow:
+        from . import _autostart, _children
+
+        there = _children.files(request)
+        _children.follow(request)
+        _autostart.at_end(lambda: finish(request, session, before_start, there))
+        return
     # Later than what spprof has registered for the end of programs that leave a session open, so that this comes first.
     atexit.register(finish, request, session, before_start)
 
 
-def finish(request: Request, session: Session, before_start: float) -> None:
-    """Stops, saves and sums up. Never raises: how the program ends is not ours to change."""
+def finish(request: Request, session: Session, before_start: float, there: set[str] | None = None) -> None:
+    """Stops, saves and sums up. Never raises: how the program ends is not ours to change.
+
+    there: with --follow-children, the files that had names of children's profiles before the program began.
+    """
     if os.getpid() != request.pid:
         return  # a forked child that shuts down in its own right
     import time
@@ -81,7 +96,7 @@ def finish(request: Request, session: Session, before_start: float) -> None:
 
     with Deferred() as interrupts:
         try:
-            _finish(request, session, before_start, at_stop)
+            _finish(request, session, before_start, at_stop, there)
         except Exception as error:  # noqa: BLE001
             say(f"could not save the profile: {type(error).__name__}: {error}")
         except KeyboardInterrupt:
@@ -90,7 +105,7 @@ def finish(request: Request, session: Session, before_start: float) -> None:
         say("(Ctrl-C came while the profile was being saved; it is complete)")
 
 
-def _finish(request: Request, session: Session, before_start: float, at_stop: float) -> None:
+def _finish(request: Request, session: Session, before_start: float, at_stop: float, there: set[str] | None) -> None:
     from spprof._session import close_session
 
     from ._summary import Costs
@@ -103,7 +118,7 @@ def _finish(request: Request, session: Session, before_start: float, at_stop: fl
                 raise
             profile = session.profile  # the program has called spprof.stop()
     if _was_loaded(request):
-        _report(request, profile, Costs(before_start, at_stop))
+        _report(request, profile, Costs(before_start, at_stop), there)
 
 
 class _MainHasItsFile:
@@ -132,7 +147,7 @@ def _was_loaded(request: Request) -> bool:
     return request.kind != "module" or getattr(main, "__spec__", None) is not None
 
 
-def _report(request: Request, profile: Profile, costs: Costs) -> None:
+def _report(request: Request, profile: Profile, costs: Costs, there: set[str] | None) -> None:
     from contextlib import suppress
 
     from . import _summary, _terminal
@@ -149,6 +164,10 @@ def _report(request: Request, profile: Profile, costs: Costs) -> None:
             failed = True
             lines.append(f"spprof: could not write {path}: {error.strerror}")
 
+    if there is not None:
+        from . import _children
+
+        lines += _children.lines(_children.files(request) - there)
     with suppress(Exception):  # closed, or a broken pipe: the interpreter's own last flush meets it, as without spprof
         sys.stdout.flush()  # what the program said comes first
     stream = sys.__stderr__

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
         script: str
         notes: list[str]
         pythonpath: str | None
+        follow: bool
 
 else:
     # One file to write, absolute, and the name of its format.
@@ -42,9 +43,11 @@ else:
     #   script      its absolute path; "" for the other kinds
     #   notes       to be said with the summary
     #   pythonpath  PYTHONPATH as the program is to see it; None: unset
+    #   follow      whether processes below it are profiled too
     #   mode, asyncio, native  as for `spprof.start`
     Request = namedtuple(
-        "Request", "pid interval_ms memory_limit_mb mode asyncio native outputs quiet kind name script notes pythonpath"
+        "Request",
+        "pid interval_ms memory_limit_mb mode asyncio native outputs quiet kind name script notes pythonpath follow",
     )
 
 VARIABLE = "SPPROF_RUN"

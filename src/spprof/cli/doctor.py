@@ -6,6 +6,7 @@ findings. The object that `--json` prints is documented in docs/command-line.md;
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from typing import TYPE_CHECKING, Any
@@ -87,7 +88,9 @@ def run_probe() -> tuple[dict[str, Any], dict[str, str] | None]:
     code = f"import sys; sys.path[:] = {sys.path!r}; from spprof.cli._probe import main; main()"
     command = [sys.executable, *_interpreter.options(), "-c", code]
     try:
-        child = subprocess.run(command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False)
+        child = subprocess.run(
+            command, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False, env=_own_environment()
+        )
     except subprocess.TimeoutExpired:
         return {}, _problem(f"a short profile did not end within {_TIMEOUT_S} s", "report this as a bug")
     except OSError as error:
@@ -103,6 +106,11 @@ def run_probe() -> tuple[dict[str, Any], dict[str, str] | None]:
         last = (child.stderr.strip().splitlines() or [f"exit code {child.returncode}"])[-1]
         return {}, _problem(f"a short profile failed: {last}", "report this as a bug")
     return found, None
+
+
+def _own_environment() -> dict[str, str]:
+    """The environment, but that nothing starts by itself: the probe wants to."""
+    return {name: value for name, value in os.environ.items() if name != "SPPROF_AUTOSTART"}
 
 
 def _problem(what: str, advice: str) -> dict[str, str]:

@@ -81,6 +81,7 @@ def main(argv: Sequence[str]) -> int:
             script=os.path.abspath(program.name) if program.kind == "script" else "",
             notes=notes,
             pythonpath=os.environ.get("PYTHONPATH"),
+            follow=options.follow,
         ),
     )
 
@@ -144,6 +145,13 @@ def parser() -> Parser:
         type=_number,
         default=100.0,
         help="megabytes that spprof itself may use (default: 100)",
+    )
+    parser.add_argument(
+        "--follow-children",
+        dest="follow",
+        action="store_true",
+        help="profile the Python processes below the program too; each writes a file of its own, named after the "
+        "(first) FILE with -PID before the ending",
     )
     parser.add_argument("-q", "--quiet", action="store_true", help="no summary, only warnings")
     return parser
