@@ -394,6 +394,12 @@ int sp_session_halt(void)
         pthread_mutex_unlock(&state.life);
         return err;
     }
+    pthread_mutex_lock(&s->lock);
+    struct sp_slot *own = sp_slot_find(s, sp_gettid());
+    if (own != NULL && own->carried_ticks > 0) { /* its last look was put off, and would never be made up for */
+        sp_tick_send(&own->tick);
+    }
+    pthread_mutex_unlock(&s->lock);
     /* From here on no handler starts work; the clocks are read at once, so that little CPU goes by without ticks. */
     atomic_store(&sp_active, (struct sp_session *)NULL);
     uint64_t stop_ns = sp_now_ns();
@@ -401,7 +407,6 @@ int sp_session_halt(void)
     s->stop_ns = stop_ns;
     sp_slots_disarm_all(s);
     s->process_cpu_stop_ns = sp_process_cpu_ns();
-    const struct sp_slot *own = sp_slot_find(s, sp_gettid());
     if (own != NULL) { /* its clock has gone on meanwhile */
         s->process_cpu_stop_ns -= sp_own_cpu_ns() - own->seen_cpu_ns;
     }
