@@ -10,6 +10,7 @@ A task's stack is the chain of its suspended coroutines, the task's own first, a
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # signal without its enumerations
 import os
 import sys
 import threading
@@ -22,6 +23,8 @@ from ._task_reading import chain_of, is_suspended, state_of, tasks_by_loop, wait
 from ._task_rows import NO_NAME, TaskRows
 from ._task_runs import BYTES as _LIFE_BYTES
 from ._task_runs import TaskRuns
+
+_FAULTS = {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT}  # of the thread itself
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -53,7 +56,13 @@ class TaskSampler:
         self._ended = threading.Event()
         self._gone = threading.Event()
         self._tid = 0
-        start_new_thread(self._run, ())
+        begun = threading.Event()
+        start_new_thread(self._run, (begun,))
+        try:
+            begun.wait()
+        except BaseException:  # a signal handler's exception: nobody will know of this sampler
+            self._ended.set()
+            raise
 
     def stop(self) -> None:
         """Ends the looks, with a last one. Idempotent."""
@@ -69,7 +78,10 @@ class TaskSampler:
         running = self._runs.names(raw["times"], raw["start_ns"], raw.pop("coroutines"))
         self._rows.merge(raw, running)
 
-    def _run(self) -> None:
+    def _run(self, begun: threading.Event) -> None:
+        # A signal for the process goes to any thread that does not block it. If the program's threads do, it has to wait.
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, set(_signal.valid_signals()) - _FAULTS)
+        begun.set()
         self._tid = threading.get_native_id()
         try:
             backend.hide_thread()

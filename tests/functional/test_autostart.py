@@ -287,3 +287,27 @@ def test_the_folder_for_children_is_valid_for_any_python(tmp_path: Path) -> None
         check=True,
     )
     assert (result.stdout, result.stderr) == ("False\n", "")
+
+
+def test_a_child_that_a_thread_has_forked_ends_with_that_thread(site: Path) -> None:
+    place, result = run(
+        site,
+        """
+import threading
+def work():
+    burn()
+def fork():
+    child = os.fork()
+    if child:
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        print("reaped")
+    else:
+        work()
+thread = threading.Thread(target=fork)
+thread.start()
+thread.join()
+""",
+        before=("-Wignore",),
+    )
+    assert (result.stdout, result.stderr, result.returncode) == ("reaped\n", "", 0)
+    assert functions(place).count({"work"}) == 1

@@ -11,6 +11,7 @@ Imports are late: what is imported here is imported into somebody else's program
 
 from __future__ import annotations
 
+import _thread
 import os
 
 from . import _program, _request, _settings
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 _settings_here: Settings | None = None  # once started: what this process and its forked children are profiled with
 _names: dict[str, str] = {}  # what `_settings.file_name` wants beside the process id
+_main_ident = 0  # of the thread whose end is the end of the interpreter
+_forks_off_main = False  # whether the fork that happens now happens on another one
+_of_thread = _thread._local()
 _ending: Callable[[], None] | None = None  # saves this process' profile; None: nothing (more) to save
 
 
@@ -55,17 +59,18 @@ def begin() -> None:
 
 def watch(settings: Settings) -> None:
     """From now on forked children are profiled with *settings*, and what `at_end` was given is done at the end."""
-    global _settings_here
+    global _settings_here, _main_ident
     import atexit
     import time
 
     _settings_here = settings
+    _main_ident = _thread.get_ident()
     _names.update(
         name=_settings.program_name(), time=time.strftime("%Y%m%d-%H%M%S"), host=os.uname().nodename.replace("/", "_")
     )
     # Later than what spprof has registered for programs that leave a session open, so that this comes first.
     atexit.register(finish)
-    os.register_at_fork(after_in_child=_after_fork_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
     os._exit = _saving(os._exit)  # type: ignore[assignment]
 
 
@@ -123,11 +128,25 @@ def _start(settings: Settings) -> bool:
     return True
 
 
+class _EndOfThread:
+    """Lies in a thread's own storage, and is freed when that thread ends."""
+
+    def __del__(self) -> None:
+        finish()
+
+
+def _before_fork() -> None:
+    global _forks_off_main
+    _forks_off_main = _thread.get_ident() != _main_ident
+
+
 def _after_fork_in_child() -> None:
     global _ending
     _ending = None  # the parent's
-    if _settings_here is not None:
-        _start(_settings_here)
+    if _settings_here is not None and _start(_settings_here) and _forks_off_main:
+        # A child that a thread has forked ends with that thread, without Python's shutdown: the process is over when its
+        # last thread is. That must not be one of spprof's.
+        _of_thread.end = _EndOfThread()
 
 
 def _saving(leave: Callable[[int], NoReturn]) -> Callable[[int], NoReturn]:
