@@ -192,20 +192,15 @@ CLOSED = {"export"}
 NATIVE = "_native"
 NATIVE_IMPORTER = "_backend"
 #: Beside the standard library, and only inside functions.
-<<<<<<< HEAD
 OTHER_PACKAGES = {"model": {"pandas"}, "notebook": {"IPython"}, "cli": {"rich", "shtab"}}
-#: An injected module hands over to the one that it hides.
-EXEMPT = {("cli._inject.sitecustomize", "sitecustomize"), ("cli._follow.sitecustomize", "sitecustomize")}
-=======
-OTHER_PACKAGES = {"model": {"pandas"}, "cli": {"rich", "shtab"}}
 #: An injected module hands over to the one that it hides; a plugin has its host.
 EXEMPT = {
     ("cli._inject.sitecustomize", "sitecustomize"),
+    ("cli._follow.sitecustomize", "sitecustomize"),
     ("_pytest_plugin", "pytest"),
     ("_testruns.options", "pytest"),
     ("_testruns.plugin", "pytest"),
 }
->>>>>>> 0cc1d13 (pytest: a plugin profiles runs and tests, and compares with an earlier run)
 
 
 class Import(NamedTuple):

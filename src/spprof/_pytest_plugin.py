@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """pytest's hook."""
+    """Pytest's hook."""
     group = parser.getgroup("spprof", "profiling with spprof")
     group.addoption("--spprof", action="store_true", help="profile the whole run")
     group.addoption("--spprof-per-test", action="store_true", help="a profile for each test, in a folder")
@@ -48,7 +48,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """pytest's hook."""
+    """Pytest's hook."""
     config.addinivalue_line(
         "markers",
         "spprof(interval_ms, mode, memory_limit_mb, asyncio, native): how the fixture 'spprof' profiles this test",

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from importlib.metadata import entry_points
 from pathlib import Path
 
 import pytest
-from children import python, start
+from children import environment as cleaned
+from children import python
 from profiles import CHILD_PATH, MS, make_profile
 
 from spprof import Profile
@@ -18,7 +21,7 @@ from spprof._testruns.gate import Base, Comparison
 from spprof._testruns.measured import TestRecord
 from spprof._testruns.options import safe_name
 
-TESTS = '''
+TESTS = """
 import time, pytest, spprof as module
 
 def burn(seconds):
@@ -49,7 +52,7 @@ def test_fixture(spprof):
 
 def test_after():
     burn(0.05)
-'''
+"""
 
 
 @pytest.fixture
@@ -75,7 +78,7 @@ def environment(tmp_path: Path) -> dict[str, str | None]:
 
 def run(project: Path, *arguments: str) -> tuple[int, str]:
     result = python(
-        "-m", "pytest", "-p", "no:cacheprovider", *arguments, cwd=project, env=environment(project)
+        "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:hypothesispytest", *arguments, cwd=project, env=environment(project)
     )  # fmt: skip
     return result.returncode, result.stdout + result.stderr
 
@@ -121,7 +124,10 @@ def test_nothing_asked_nothing_done(project: Path) -> None:
     code, text = run(project, "-q")
     assert code == 0, text
     assert "spprof" not in text
-    assert sorted(path.name for path in project.iterdir() if path.name != "installed") == ["pytest.ini", "test_sample.py"]
+    assert sorted(path.name for path in project.iterdir() if path.name != "installed") == [
+        "pytest.ini",
+        "test_sample.py",
+    ]
 
 
 @pytest.mark.slow
@@ -169,14 +175,6 @@ def test_ctrl_c_from_outside_is_saved(project: Path) -> None:
     (project / "test_sample.py").write_text(
         TESTS + "\ndef test_waits():\n    open('waiting', 'w').close()\n    time.sleep(60)\n"
     )
-    child = start("-m", "pytest", "--spprof", cwd=project)
-    child.kill()
-    child.communicate()
-    import subprocess
-    import sys
-
-    from children import environment as cleaned
-
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "--spprof", "--spprof-output=out"],
         cwd=project, env=cleaned(environment(project)), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -284,7 +282,18 @@ def test_tests_of_one_run_only_are_left_out(tmp_path: Path) -> None:
 
 
 def test_names_are_safe_and_tell_tests_apart() -> None:
-    ids = ["../../etc/passwd", "a::b[x/y]", "a::b[x_y]", "a::b[\x00\n]", ".hidden", "é" * 300, "A", "a", "a" * 500, "CON"]
+    ids = [
+        "../../etc/passwd",
+        "a::b[x/y]",
+        "a::b[x_y]",
+        "a::b[\x00\n]",
+        ".hidden",
+        "é" * 300,
+        "A",
+        "a",
+        "a" * 500,
+        "CON",
+    ]
     safe = [safe_name(nodeid) for nodeid in ids]
     assert len({name.lower() for name in safe}) == len(ids)
     for name in safe:

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import time
 
-from .._session import check_asyncio, check_interval, check_memory_limit, check_mode, close_session, is_open, open_session
+from .._session import (
+    check_asyncio,
+    check_interval,
+    check_memory_limit,
+    check_mode,
+    close_session,
+    is_open,
+    open_session,
+)
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,7 +25,14 @@ if TYPE_CHECKING:
     from .._session import Session
     from .plugin import ProfiledRun
 
-_ARGUMENTS = {"interval_ms": 1.0, "memory_limit_mb": 100, "output_path": None, "mode": None, "asyncio": True, "native": None}
+_ARGUMENTS = {
+    "interval_ms": 1.0,
+    "memory_limit_mb": 100,
+    "output_path": None,
+    "mode": None,
+    "asyncio": True,
+    "native": None,
+}
 
 
 class TestProfile:

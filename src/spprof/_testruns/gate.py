@@ -1,7 +1,7 @@
 """`--spprof-compare`: what takes significantly more than in an earlier run.
 
-Shares are compared, with confidence intervals that hold for all functions at once (`Profile.diff`): a slower machine changes times,
-not shares. A share also rises when something else became faster, so the time must have grown as well, by more than the
+Shares are compared, with confidence intervals that hold for all functions at once (`Profile.diff`): a slower machine changes
+times, not shares. A share also rises when something else became faster, so the time must have grown as well, by more than the
 tolerance. Tests that only one of the runs has are left out of both.
 """
 

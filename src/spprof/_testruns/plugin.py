@@ -51,7 +51,7 @@ class ProfiledRun:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionstart(self) -> None:
-        """pytest's hook."""
+        """Pytest's hook."""
         if self.controls_workers:
             return
         from .._session import is_active
@@ -67,7 +67,7 @@ class ProfiledRun:
                 raise pytest.UsageError(f"spprof: {error}") from None
 
     def pytest_report_header(self) -> str:
-        """pytest's hook."""
+        """Pytest's hook."""
         from .._backend import has_native, reason
 
         what = " and ".join(["the whole run"] * self.options.whole + ["each test"] * self.options.per_test)
@@ -76,7 +76,7 @@ class ProfiledRun:
 
     @pytest.hookimpl(hookwrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, None, None]:
-        """pytest's hook."""
+        """Pytest's hook."""
         if self.controls_workers:
             yield
             return
@@ -145,7 +145,7 @@ class ProfiledRun:
             self._worker_files.append(report["file"])
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
-        """pytest's hook: also after Ctrl-C, pytest.exit() and errors."""
+        """Pytest's hook: also after Ctrl-C, pytest.exit() and errors."""
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # what there is to say is said in the summary
             self._finish(session)
@@ -170,17 +170,24 @@ class ProfiledRun:
                 path = options.files.of_worker(self._worker)
                 self._save(profile, path, format_of(path)[0])
             report = {"file": path, "notes": self.notes, "tests": [record.to_dict() for record in self.records]}
-            session.config.workeroutput["spprof"] = json.dumps(report)  # type: ignore[attr-defined]
+            session.config.workeroutput["spprof"] = json.dumps(report)
             return
         if profile is not None:
             self._save(profile, options.files.whole, options.files.whole_format)
             stats = profile.stats
             if stats.drop_rate > 0.05:
-                self.notes.append(f"{stats.drop_rate:.0%} of the samples were dropped: a longer --spprof-interval keeps more")
+                self.notes.append(
+                    f"{stats.drop_rate:.0%} of the samples were dropped: a longer --spprof-interval keeps more"
+                )
         self._write_index()
         if options.base is not None:
-            self.comparison = Comparison(options.base, profile, self.records, str(session.config.rootpath), options.tolerance)
-            if not self.comparison.passed and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+            self.comparison = Comparison(
+                options.base, profile, self.records, str(session.config.rootpath), options.tolerance
+            )
+            if not self.comparison.passed and session.exitstatus in {
+                pytest.ExitCode.OK,
+                pytest.ExitCode.NO_TESTS_COLLECTED,
+            }:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
     def _write_index(self) -> None:
@@ -203,10 +210,10 @@ class ProfiledRun:
         return order[: self.options.slowest]
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
-        """pytest's hook."""
+        """Pytest's hook."""
         write_summary(terminalreporter, self)
 
     def pytest_unconfigure(self) -> None:
-        """pytest's hook: whatever went wrong, the profiler does not go on running."""
+        """Pytest's hook: whatever went wrong, the profiler does not go on running."""
         if not self._finished and self._recorder is not None:
             self._recorder.stop()

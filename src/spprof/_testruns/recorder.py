@@ -66,9 +66,7 @@ class Recorder:
         """Takes in what another session has recorded."""
         if self._prefix:  # threads of workers are told apart by it
             facts = profile._facts
-            facts.threads = tuple(
-                [thread._replace(name=f"{self._prefix} {thread.name}") for thread in facts.threads]
-            )
+            facts.threads = tuple([thread._replace(name=f"{self._prefix} {thread.name}") for thread in facts.threads])
         if all(part.profile.mode == profile.mode for part in self.parts):
             self.parts.append(Part(profile, began, ended))
 

@@ -21,7 +21,9 @@ def write_summary(reporter: Any, run: ProfiledRun) -> None:
     by_cpu = run.options.mode in (None, "cpu")
     slowest = run.slowest()
     if slowest:
-        reporter.write_line(f"slowest tests ({'CPU' if by_cpu else 'elapsed'} seconds, with setup and teardown) and their hot lines")
+        reporter.write_line(
+            f"slowest tests ({'CPU' if by_cpu else 'elapsed'} seconds, with setup and teardown) and their hot lines"
+        )
     for record in slowest:
         reporter.write_line(f"{record.cost(by_cpu) / 1e9:9.2f}  {_printable(record.nodeid)}", bold=True)
         for function, file, line, share in record.hot:
@@ -71,7 +73,7 @@ def _short(path: str) -> str:
         here = os.getcwd() + os.sep
     except OSError:  # removed meanwhile
         return path
-    return path[len(here) :] if path.startswith(here) else path
+    return path.removeprefix(here)
 
 
 def _printable(text: str) -> str:
