@@ -1,7 +1,7 @@
 """Pictures for the docs site, made from a real profile when the site is built; none of them is kept in the repository.
 
-Usage: ``python tools/docs_pictures.py FOLDER``. Also mkdocs' hook (mkdocs.yml): ``<!-- picture: NAME | TEXT -->`` in a page becomes
-the picture. Without a Chromium, or without the page of the report (`make web`), there are no screenshots.
+Usage: ``python tools/docs_pictures.py FOLDER``. Also mkdocs' hook (mkdocs.yml): ``<!-- picture: NAME | TEXT -->`` in a page
+becomes the picture. Without a Chromium, or without the page of the report (`make web`), there are no screenshots.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def on_files(files: object, config: object) -> object:
     return files
 
 
-def on_page_markdown(markdown: str, page: object, config: object, files: object) -> str:
+def on_page_markdown(markdown: str, page: object, config: object, files: object) -> str:  # noqa: ARG001
     """Mkdocs' hook: marks become pictures, those that could not be made are left out."""
     import os
     import re
