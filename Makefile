@@ -27,6 +27,7 @@ WEB_SOURCES := $(wildcard web/src/* web/*.json web/*.mjs)
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
+.PHONY: docs
 .PHONY: help demo test test-all test-c asan lint format web wheel clean venv
 
 help:  ## List what can be made.
@@ -66,6 +67,9 @@ format: $(VENV)/.lint  ## Rewrite Python and C files in the project's style.
 
 web: $(REPORT)  ## Build the page of the HTML report (needs Node.js and npm); without it saving .html is an error that says so.
 
+docs: $(VENV)/.installed $(VENV)/.docs  ## Build the docs site into build/site (Python 3.10 or newer).
+	$(VENV)/bin/python -m mkdocs build --strict
+
 wheel: $(VENV)/.build $(REPORT)  ## Build a wheel and a source distribution into dist/.
 	$(PIP) install build
 	$(VENV)/bin/python -m build --no-isolation --outdir dist .
@@ -103,6 +107,11 @@ $(VENV)/.test: $(VENV)/.python pyproject.toml
 $(VENV)/.lint: $(VENV)/.python pyproject.toml
 	@echo 'fetching what the checks need'
 	@$(PIP) install --only-binary :all: $$(tools/extra lint)
+	@touch $@
+
+$(VENV)/.docs: $(VENV)/.python pyproject.toml
+	@echo 'fetching what the docs need'
+	@$(PIP) install --only-binary :all: $$(tools/extra docs)
 	@touch $@
 
 # ---- slow checks

@@ -171,6 +171,7 @@ PARTS = {
     "symbols": ("_symbols", "_symbols.*"),
     "notebook": ("_magics",),
     "cli": ("cli", "cli.*", "__main__"),
+    "pytest": ("_pytest_plugin", "_testruns", "_testruns.*"),
 }
 #: What each part may import of the others; its own modules always. `_native` is a part of its own.
 IMPORTS = {
@@ -182,6 +183,7 @@ IMPORTS = {
     "symbols": set(),
     "notebook": {"session", "model", "export"},
     "cli": {"front", "sampler", "session", "model", "export"},
+    "pytest": {"front", "sampler", "session", "model", "export"},  # loaded by pytest alone
 }
 #: Imports that may only happen inside a function: the two parts need each other to load, or few programs need the other.
 LATE = {("model", "export"), ("model", "symbols"), ("session", "symbols")}
@@ -191,8 +193,14 @@ NATIVE = "_native"
 NATIVE_IMPORTER = "_backend"
 #: Beside the standard library, and only inside functions.
 OTHER_PACKAGES = {"model": {"pandas"}, "notebook": {"IPython"}, "cli": {"rich", "shtab"}}
-#: An injected module hands over to the one that it hides.
-EXEMPT = {("cli._inject.sitecustomize", "sitecustomize"), ("cli._follow.sitecustomize", "sitecustomize")}
+#: An injected module hands over to the one that it hides; a plugin has its host.
+EXEMPT = {
+    ("cli._inject.sitecustomize", "sitecustomize"),
+    ("cli._follow.sitecustomize", "sitecustomize"),
+    ("_pytest_plugin", "pytest"),
+    ("_testruns.options", "pytest"),
+    ("_testruns.plugin", "pytest"),
+}
 
 
 class Import(NamedTuple):

@@ -19,6 +19,7 @@ from ._unwinding import check_native, evaluation_loops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from ._base import PathLike
@@ -41,7 +42,7 @@ _fallback_announced = False
 class Session:
     """One run, from start to its profile. Kept by whoever started it, to find the profile whoever stops it."""
 
-    __slots__ = ("memory_limit_mb", "native", "output_path", "profile", "raw", "tasks")
+    __slots__ = ("give_way", "memory_limit_mb", "native", "output_path", "profile", "raw", "tasks")
 
     def __init__(self, memory_limit_mb: float, output_path: str | None) -> None:
         self.memory_limit_mb = memory_limit_mb
@@ -50,6 +51,7 @@ class Session:
         self.profile: Profile | None = None
         self.tasks: TaskSampler | None = None
         self.native = "off"
+        self.give_way: Callable[[], None] | None = None
 
 
 def start(
@@ -104,7 +106,7 @@ def stop() -> Profile:
 
 def is_active() -> bool:
     """Whether the profiler is running."""
-    return bool(backend.is_active())
+    return bool(backend.is_active()) and not (_current is not None and _current.give_way)
 
 
 def stats() -> Stats | None:
@@ -127,8 +129,13 @@ def open_session(
     *,
     stacklevel: int,
     if_idle: bool = False,
+    give_way: Callable[[], None] | None = None,
 ) -> Session | None:
-    """`start`, giving the session. *if_idle*: if another one is active, None instead of an error."""
+    """`start`, giving the session. *if_idle*: if another one is active, None instead of an error.
+
+    give_way: makes the session one that start(), stop() and is_active() do not see (that of a test run, around tests that use
+        spprof themselves); called where another session is to start: it has to close this one.
+    """
     global _current
     interval_ns = check_interval(interval_ms)
     memory_limit = check_memory_limit(memory_limit_mb)
@@ -137,12 +144,15 @@ def open_session(
     tick = _asked_tick_source()
     native_frames = check_native(native)
     with _lock:
+        if backend.is_active() and _current is not None and _current.give_way is not None:
+            _current.give_way()
         if backend.is_active():
             if if_idle:
                 return None
             raise RuntimeError("Profiler already running")
         session = Session(memory_limit_mb, _prepared(output_path, native_frames != "off"))
         session.native = native_frames
+        session.give_way = give_way
         unwinding: dict[str, Any] = {}
         if native_frames != "off":
             unwinding = {"native": native_frames, "evaluation_loops": evaluation_loops()}
@@ -188,7 +198,7 @@ def close_session(session: Session | None = None, *, stacklevel: int, speak: boo
         current = _current
         if current is None and (backend.is_active() or backend.is_pending()):
             current = _current = Session(0, None)  # someone started the sampler itself
-        if current is None or (session is not None and session is not current):
+        if current is None or (current.give_way if session is None else session is not current):
             raise RuntimeError("Profiler not running")
         try:
             profile = _finish(current)

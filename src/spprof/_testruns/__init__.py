@@ -1,0 +1,1 @@
+"""Profiling runs of pytest: what the plugin's options and its fixture do."""
