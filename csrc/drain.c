@@ -218,6 +218,24 @@ static void keep_native(struct sp_session *s, uint64_t now_ns)
     }
 }
 
+/* Has both threads end. */
+static void tell_to_end(struct sp_session *s)
+{
+    atomic_store(&s->stop_threads, 1);
+    sp_futex_wake(&s->stop_threads);
+    atomic_fetch_add(&s->wake, 1);
+    sp_futex_wake(&s->wake);
+}
+
+/* A process lives as long as the last of its threads, which must not be one of ours: a child that was forked by a thread ends with
+ * that thread, and no code of the program's runs before. With lock held, after a scan. */
+static void leave_if_alone(struct sp_session *s)
+{
+    if (s->live == 0 && s->threads_at_scan > 0 && s->missed_threads == 0 && s->helper_tid == 0) {
+        tell_to_end(s);
+    }
+}
+
 static void *drain_main(void *arg)
 {
     struct sp_session *s = arg;
@@ -236,6 +254,7 @@ static void *drain_main(void *arg)
             if (scan && s->scan > 0 && !atomic_load(&s->stop_threads)) {
                 sp_slots_scan(s, false);
                 scanned_ns = sp_now_ns();
+                leave_if_alone(s);
             }
             pthread_mutex_unlock(&s->lock);
         }
@@ -351,10 +370,7 @@ int sp_sampler_start(struct sp_session *s)
 
 void sp_drain_stop(struct sp_session *s)
 {
-    atomic_store(&s->stop_threads, 1);
-    sp_futex_wake(&s->stop_threads);
-    atomic_fetch_add(&s->wake, 1);
-    sp_futex_wake(&s->wake);
+    tell_to_end(s);
     if (s->drain_runs) {
         pthread_join(s->drain_thread, NULL);
     }

@@ -242,3 +242,28 @@ tell([plain, times])
     # the page tables of 2 GB take milliseconds, more than a tick
     assert plain > 0.002
     assert len(times) == 5
+
+
+@pytest.mark.parametrize("mode", ["cpu", "wall"])
+def test_a_child_that_a_thread_forks_ends_with_that_thread(mode: str) -> None:
+    # Hazard 21: no thread of spprof's keeps it alive, although nobody calls stop().
+    told = in_child(
+        FORK
+        + """
+ended = []
+def forks():
+    pid = os.fork()
+    if pid == 0:
+        signal.alarm(20)
+        spprof.start(interval_ms=1, mode=sys.argv[1], asyncio=False)
+        burn(0.02)
+        return
+    ended.append(os.waitpid(pid, 0)[1])
+t = threading.Thread(target=forks)
+t.start()
+t.join()
+tell(ended)
+""",
+        mode,
+    )
+    assert told == [0]
