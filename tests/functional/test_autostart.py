@@ -279,7 +279,7 @@ def test_the_folder_for_children_is_valid_for_any_python(tmp_path: Path) -> None
         "print('spprof' in sys.modules)"
     )
     result = subprocess.run(
-        [sys.executable, "-c", code],
+        [sys.executable, "-S", "-c", code],  # without an installation's own start-up file
         env=environment({"SPPROF_AUTOSTART": "1"}),
         cwd=tmp_path,
         capture_output=True,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from spprof._session import Session
     from spprof.cli._settings import Settings
 
+_begun = False
 _settings_here: Settings | None = None  # once started: what this process and its forked children are profiled with
 _names: dict[str, str] = {}  # what `_settings.file_name` wants beside the process id
 _main_ident = 0  # of the thread whose end is the end of the interpreter
@@ -34,8 +35,12 @@ _ending: Callable[[], None] | None = None  # saves this process' profile; None: 
 
 def begin() -> None:
     """Starts profiling if the environment asks for it. Never raises."""
-    if _settings_here is not None or _program.is_run or _request.VARIABLE in os.environ:
-        return  # two hooks found the way here; or `spprof run` profiles this process
+    global _begun
+    if _begun:
+        return  # two hooks found the way here; and `site` runs the .pth files of a virtual environment twice
+    _begun = True
+    if _program.is_run or _request.VARIABLE in os.environ:
+        return  # `spprof run` profiles this process
     if (os.geteuid(), os.getegid()) != (os.getuid(), os.getgid()):
         return  # files written with another user's rights are not for whoever sets variables to name
     try:

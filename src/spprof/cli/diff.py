@@ -64,10 +64,10 @@ def main(argv: Sequence[str]) -> int:
             raise _output.RequestError(f"--rows must be at least 1, not {options.rows}")
         if not 0 < options.confidence < 100:
             raise _output.RequestError(f"--confidence must be between 0 and 100, not {options.confidence:g}")
+        for path in options.output or ():
+            if not path.endswith((".svg", ".svg.gz")):
+                raise _output.RequestError(f"a difference is written as a picture: {path!r} must end with .svg")
         outputs, _ = _output.choose(options.output, None, "command", "") if options.output else ([], [])
-        for output in outputs:
-            if output.format != "svg":
-                raise _output.RequestError(f"a difference is written as a picture: {output.path!r} must end with .svg")
         profiles = read_all([options.before, options.after], options, "diff")
         before, after = (filtered(each, options) for each in profiles)
         try:
