@@ -33,6 +33,7 @@ def in_child(
     """
     import children
 
+    needs_source((env or {}).get("SPPROF_TICK"))
     path = os.pathsep.join(filter(None, [HERE, os.environ.get("PYTHONPATH", "")]))
     prelude = "from life import *\nimport spprof, threading, time, os, sys, signal\n"
     result = children.python(
@@ -42,6 +43,18 @@ def in_child(
     assert result.stderr == "", result.stderr
     lines = result.stdout.splitlines()
     return json.loads(lines[-1]) if lines else None
+
+
+def needs_source(source: str | None) -> None:
+    """Skips the test where the system does not grant that source of ticks (None: any will do): perf is not for everybody."""
+    import pytest
+
+    import spprof
+
+    if source in SOURCES and spprof._native:
+        granted, detail = spprof._native.tick_sources()[source][:2]
+        if not granted:
+            pytest.skip(detail)
 
 
 def tell(value: Any) -> None:

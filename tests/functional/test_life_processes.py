@@ -47,10 +47,11 @@ def test_exec_many_times_under_a_fast_tick(tmp_path: Path) -> None:
     # Hazard 24: a program that executes itself over and over, each time with a tick on its way.
     again = tmp_path / "again.py"
     again.write_text(
-        "import os, sys, spprof\n"
+        "import os, sys, time, spprof\n"
         "n = int(sys.argv[1])\n"
         "spprof.start(interval_ms=0.1)\n"
         "sum(i * i for i in range(20_000))\n"
+        "while n == 0 and spprof.stats().collected == 0 and time.thread_time() < 5: pass\n"
         "if n == 0:\n"
         "    print(spprof.stop().sample_count > 0)\n"
         "else:\n"
