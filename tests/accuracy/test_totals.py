@@ -6,11 +6,14 @@ import pytest
 from bounds import relative_error
 from observe import askers, c_helper, observe, options_of
 
+import spprof
+
 pytestmark = pytest.mark.needs_native
 
 TOLERANCE = 0.005
-# A thread's ledger ends before the thread does: what Python does to end it comes on top.
-UNSEEN_END_NS = 500_000
+# A thread's ledger ends before the thread does: what Python does to end it comes on top. Measured without spprof, a thread's mean:
+# 0.05 ms, and 0.37 to 0.46 ms on free-threaded builds, where each thread has a heap of its own to give back.
+UNSEEN_END_NS = 1_500_000 if spprof._native.free_threaded_build else 500_000
 
 WORKLOADS = [
     "calls and loop",
