@@ -11,7 +11,7 @@ import spprof
 pytestmark = pytest.mark.needs_native
 
 TOLERANCE = 0.005
-# A thread's ledger ends before the thread does: what Python does to end it comes on top. Measured without spprof, a thread's mean:
+# A thread's ledger ends before the thread does: what Python does to end it comes on top. Measured without spprof, a mean of
 # 0.05 ms, and 0.37 to 0.46 ms on free-threaded builds, where each thread has a heap of its own to give back.
 UNSEEN_END_NS = 1_500_000 if spprof._native.free_threaded_build else 500_000
 
