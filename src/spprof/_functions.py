@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import namedtuple
 
-from ._walk import function_keys, own_sums, summed_up, walk
+from ._walk import function_keys, sums_of, walk
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -60,8 +60,7 @@ class _Sums:
 
 def summarize(tree: StackTree, totals: Totals) -> list[FunctionSummary]:
     """Every function that has samples: by self time, total time, then name."""
-    own_count, own_ns = own_sums(tree, totals)
-    sum_count, sum_ns = summed_up(tree, own_count), summed_up(tree, own_ns)
+    own_count, own_ns, sum_count, sum_ns = sums_of(tree, totals)
     function_of, first_frame = function_keys(tree)
     sums = [_Sums() for _ in first_frame]
     for node, function, outermost in walk(tree, sum_count, function_of, len(sums)):

@@ -7,6 +7,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from ._base import Totals
+    from ._functions import FunctionSummary
     from ._model import Frame
     from ._tree import StackTree
 
@@ -27,6 +28,12 @@ def summed_up(tree: StackTree, own: Sequence[int]) -> list[int]:
     for node in range(len(tree) - 1, 0, -1):  # children before their parents
         sums[canonical[parent_of[node]]] += sums[node]
     return sums
+
+
+def sums_of(tree: StackTree, totals: Totals) -> tuple[list[int], list[int], list[int], list[int]]:
+    """By node: number and weight of the samples that end there, and of those that go through it."""
+    own_count, own_ns = own_sums(tree, totals)
+    return own_count, own_ns, summed_up(tree, own_count), summed_up(tree, own_ns)
 
 
 def walk(tree: StackTree, counts: Sequence[int], key_of: Sequence[int], keys: int) -> Iterator[tuple[int, int, bool]]:
@@ -53,7 +60,7 @@ def walk(tree: StackTree, counts: Sequence[int], key_of: Sequence[int], keys: in
         waiting.extend(children.get(node, ()))
 
 
-def function_key(frame: Frame) -> tuple[str, str, int]:
+def function_key(frame: Frame | FunctionSummary) -> tuple[str, str, int]:
     """Equal for frames of one function.
 
     Of a native function the file is that of the source at each place, which may be another one's that was inlined: it is

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Sequence
 
-from .._walk import function_keys, line_keys, own_sums, summed_up, walk
+from .._walk import function_key, function_keys, line_keys, sums_of, walk
 from .choosing import matcher, one_file, printable
 
 TYPE_CHECKING = False
@@ -213,8 +213,7 @@ def top(profile: BaseProfile, n: int, by: str) -> TopFunctions:
 def lines(profile: BaseProfile, filename: str | None = None) -> FileLines:
     """See `Profile.lines`."""
     tree = profile._tree
-    own_count, own_ns = own_sums(tree, profile._totals())
-    sum_count, sum_ns = summed_up(tree, own_count), summed_up(tree, own_ns)
+    own_count, own_ns, sum_count, sum_ns = sums_of(tree, profile._totals())
     name = None if filename is None else one_file(tree, filename)
     key_of, first = line_keys(tree)
     sums = [[0, 0, 0, 0] for _ in first]
@@ -244,10 +243,9 @@ def lines(profile: BaseProfile, filename: str | None = None) -> FileLines:
 def calls(profile: BaseProfile, function: str, direction: str) -> Calls:
     """See `Profile.callers` and `Profile.callees`."""
     tree = profile._tree
-    own_count, own_ns = own_sums(tree, profile._totals())
-    sum_count, sum_ns = summed_up(tree, own_count), summed_up(tree, own_ns)
+    own_count, own_ns, sum_count, sum_ns = sums_of(tree, profile._totals())
     key_of, first = function_keys(tree)
-    wanted = _one_function(profile, function)
+    wanted = key_of[_one_function(profile, function)]
     frame_of, parent_of = tree.frame_of, tree.parent_of
     sums: dict[int, list[int]] = {}
 
@@ -298,16 +296,11 @@ def _below_innermost(
 
 
 def _one_function(profile: BaseProfile, name: str) -> int:
-    """The number of the function that is called *name*: of several that fit, the one with the most total time."""
+    """A frame of the function that is called *name*: of several that fit, the one with the most total time."""
     fits = matcher("function", name)
-    keys, _ = function_keys(profile._tree)
     summaries = [f for f in profile.functions() if fits(f.function_name) or f.function_name.rpartition(".")[2] == name]
     exact = [f for f in summaries if f.function_name == name] or summaries
     if not exact:
         raise ValueError(f"no function {name!r} in this profile; Profile.functions() lists those that there are")
-    best = max(exact, key=lambda f: f.total_ns)
-    for index, frame in enumerate(profile._tree.frames):
-        same_file = frame.module == best.module if frame.is_native else frame.filename == best.filename
-        if frame.function_name == best.function_name and frame.firstlineno == best.firstlineno and same_file:
-            return keys[index]
-    raise AssertionError(best)
+    best = function_key(max(exact, key=lambda f: f.total_ns))
+    return next(index for index, frame in enumerate(profile._tree.frames) if function_key(frame) == best)
