@@ -108,26 +108,11 @@ def finish() -> None:
 
 def _start(settings: Settings) -> bool:
     """Opens a session in this process that is saved at its end. False if that can't be done."""
-    import warnings
-
-    from spprof._session import open_session
-
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # under -W error it would be an error
-        try:
-            session = open_session(
-                settings.interval_ms,
-                settings.memory_limit_mb,
-                None,
-                settings.mode,
-                settings.asyncio,
-                settings.native,
-                stacklevel=2,
-            )
-        except (RuntimeError, OSError, ValueError, TypeError) as error:
-            _complain(error)
-            return False
-    assert session is not None
+    try:
+        session = _program.opened(settings)
+    except _program.OPENING_ERRORS as error:
+        _complain(error)
+        return False
     pid = os.getpid()
     at_end(lambda: _save(settings, session, pid))
     return True

@@ -30,7 +30,7 @@ def choose(asked: Sequence[str] | None, format: str | None, kind: str, name: str
     if format is not None and format not in FORMATS:
         raise RequestError(f"unknown format {format!r}; known formats: {', '.join(FORMATS)}")
     if format is not None:
-        _check_ready(format)
+        require(format)
     if asked:
         return [_checked(path, format) for path in asked], []
     return _default(format or "speedscope", kind, name)
@@ -43,14 +43,15 @@ def _checked(path: str, format: str | None) -> Output:
         name, _ = format_of(path, format)
     except ValueError as error:
         raise RequestError(str(error)) from None
-    _check_ready(name)
+    require(name)
     try:
         return Output(check_writable(path), name)
     except OSError as error:
         raise RequestError(f"can't write {path!r}: {error.strerror}") from None
 
 
-def _check_ready(format: str) -> None:
+def require(format: str) -> None:
+    """Raises RequestError if this installation can't write *format*."""
     try:
         check_ready(format)
     except RuntimeError as error:

@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     from spprof._profile import Profile
     from spprof._session import Session
     from spprof.cli._request import Request
+    from spprof.cli._settings import Settings
     from spprof.cli._summary import Costs
 
+#: What `opened` raises where nothing can be profiled.
+OPENING_ERRORS = (RuntimeError, OSError, ValueError, TypeError)
 
 is_run = False  # whether `spprof run` profiles this process
 
@@ -39,31 +42,38 @@ def take_request() -> Request | None:
     return request if is_run else None
 
 
-def begin(request: Request) -> None:
-    """Starts profiling. If that fails the process ends here, with 1 and the reason: the program has not begun."""
-    import atexit
-    import time
+def opened(wanted: Request | Settings) -> Session:
+    """A session as *wanted*, without a warning: what there is to say is in summaries and statistics. Raises OPENING_ERRORS."""
     import warnings
 
     from spprof._session import open_session
 
-    before_start = time.process_time()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # said in the summary; under -W error it would be an error
-        try:
-            session = open_session(
-                request.interval_ms,
-                request.memory_limit_mb,
-                None,
-                request.mode,
-                request.asyncio,
-                request.native,
-                stacklevel=2,
-            )
-        except (RuntimeError, OSError, ValueError, TypeError) as error:
-            say(f"can't profile here: {error} (spprof doctor tells more)")
-            os._exit(1)  # a SystemExit inside `site` would come out as a fatal error of the interpreter
+        warnings.simplefilter("ignore")  # under -W error it would be an error
+        session = open_session(
+            wanted.interval_ms,
+            wanted.memory_limit_mb,
+            None,
+            wanted.mode,
+            wanted.asyncio,
+            wanted.native,
+            stacklevel=2,
+        )
     assert session is not None
+    return session
+
+
+def begin(request: Request) -> None:
+    """Starts profiling. If that fails the process ends here, with 1 and the reason: the program has not begun."""
+    import atexit
+    import time
+
+    before_start = time.process_time()
+    try:
+        session = opened(request)
+    except OPENING_ERRORS as error:
+        say(f"can't profile here: {error} (spprof doctor tells more)")
+        os._exit(1)  # a SystemExit inside `site` would come out as a fatal error of the interpreter
     if request.follow:
         from . import _autostart, _children
 
@@ -174,7 +184,7 @@ def _report(request: Request, profile: Profile, costs: Costs, there: set[str] | 
     if stream is None or (request.quiet and not failed and not request.notes):
         return
     if not request.quiet:
-        style, width = _terminal.style_for(stream), _terminal.width_of(stream)
+        style, width = _terminal.manner_of(stream)
         name = os.path.basename(request.script) or request.name
         lines[:0] = ["", *_summary.render(profile, name, costs, width, style)]
     write("\n".join(lines) + "\n")

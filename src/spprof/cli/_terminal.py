@@ -39,6 +39,11 @@ class Style:
         return self._paint("1;31", text) if share >= 0.2 else self._paint("33", text) if share >= 0.05 else text
 
 
+def manner_of(stream: TextIO) -> tuple[Style, int]:
+    """How to write to *stream*: `style_for` and `width_of`."""
+    return style_for(stream), width_of(stream)
+
+
 def style_for(stream: TextIO) -> Style:
     """Colours only on terminals that have them, and not if NO_COLOR asks for none."""
     try:

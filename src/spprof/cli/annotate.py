@@ -64,7 +64,7 @@ def main(argv: Sequence[str]) -> int:
         import json
 
         return write_lines([json.dumps(_document(table, lines), indent=2)])
-    style, width = _terminal.style_for(sys.stdout), _terminal.width_of(sys.stdout)
+    style, width = _terminal.manner_of(sys.stdout)
     return write_lines(_annotated(profile, table, lines, options.all, width, style))
 
 

@@ -85,7 +85,7 @@ def main(argv: Sequence[str]) -> int:
         return write_lines([json.dumps({"schema": SCHEMA, **diff.to_dict()}, indent=2)])
     if options.markdown:
         return write_lines(_difference.markdown(diff, names, options.rows, options.all))
-    style, width = _terminal.style_for(sys.stdout), _terminal.width_of(sys.stdout)
+    style, width = _terminal.manner_of(sys.stdout)
     return write_lines(_difference.text(diff, names, options.rows, options.all, width, style))
 
 

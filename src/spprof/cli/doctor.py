@@ -55,7 +55,7 @@ def main(argv: Sequence[str]) -> int:
         json.dump(report, sys.stdout, indent=2)
         print()
     else:
-        style, width = _terminal.style_for(sys.stdout), _terminal.width_of(sys.stdout)
+        style, width = _terminal.manner_of(sys.stdout)
         for line in render(report, style, width):
             print(line)
     return 0 if report["working"] else 1

@@ -97,14 +97,14 @@ def _source_last(argv: Sequence[str]) -> list[str]:
 def _summary(profile: Profile) -> Iterator[str]:
     from spprof.cli import _summary, _terminal
 
-    style, width = _terminal.style_for(sys.stdout), _terminal.width_of(sys.stdout)
+    style, width = _terminal.manner_of(sys.stdout)
     yield from _summary.render(profile, profile.program or "python", None, width, style)
 
 
 def _sections(profile: Profile, options: Namespace) -> Iterator[str]:
     from spprof.cli import _tables, _terminal
 
-    style, width = _terminal.style_for(sys.stdout), _terminal.width_of(sys.stdout)
+    style, width = _terminal.manner_of(sys.stdout)
     parts: list[Iterator[str]] = []
     if options.tree:
         parts.append(_tables.tree(profile, options.min_percent / 100, width, style))

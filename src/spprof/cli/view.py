@@ -41,12 +41,7 @@ def main(argv: Sequence[str]) -> int:
     try:
         if options.port is not None and not 0 <= options.port <= 65535:
             raise _output.RequestError(f"--port must be from 0 to 65535, not {options.port}")
-        try:
-            from spprof.export import check_ready
-
-            check_ready("html")
-        except RuntimeError as error:  # the page was not built
-            raise _output.RequestError(str(error)) from None
+        _output.require("html")
         profile = filtered(read_all([options.source], options, "view")[0], options)
         if not options.serve and options.port is None and has_browser() and _open(profile):
             return 0
