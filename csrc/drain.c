@@ -231,7 +231,7 @@ static void tell_to_end(struct sp_session *s)
  * that thread, and no code of the program's runs before. With lock held, after a scan. */
 static void leave_if_alone(struct sp_session *s)
 {
-    if (s->live == 0 && s->threads_at_scan > 0 && s->missed_threads == 0 && s->helper_tid == 0) {
+    if (s->live == 0 && s->threads_at_scan > 0 && s->missed_threads == 0 && s->helpers_at_scan == 0) {
         tell_to_end(s);
     }
 }

@@ -217,10 +217,19 @@ int sp_resolve_locations(struct sp_session *s, struct sp_location *out)
     return SP_OK;
 }
 
+static uint64_t helpers_cpu_ns(const struct sp_session *s)
+{
+    uint64_t sum = 0;
+    for (int i = 0; i < SP_HELPERS; i++) {
+        sum += s->helpers[i].cpu_ns;
+    }
+    return sum;
+}
+
 uint64_t sp_other_cpu_ns(const struct sp_session *s)
 {
     uint64_t total = s->process_cpu_stop_ns - s->process_cpu_start_ns;
-    uint64_t known = atomic_load(&s->drain_cpu_ns) + atomic_load(&s->sampler_cpu_ns) + s->helper_cpu_ns;
+    uint64_t known = atomic_load(&s->drain_cpu_ns) + atomic_load(&s->sampler_cpu_ns) + helpers_cpu_ns(s);
     for (size_t i = 0; i < s->threads.len; i++) {
         known += sp_threads_of(s)[i].cpu_end_ns - sp_threads_of(s)[i].cpu_start_ns;
     }
@@ -240,7 +249,7 @@ void sp_stats_take(struct sp_session *s, bool active, struct sp_stats *out)
     out->memory = atomic_load(&s->budget.used);
     out->memory_limit = s->budget.limit;
     out->drain_cpu_ns = atomic_load(&s->drain_cpu_ns);
-    out->sampler_cpu_ns = atomic_load(&s->sampler_cpu_ns) + s->helper_cpu_ns;
+    out->sampler_cpu_ns = atomic_load(&s->sampler_cpu_ns) + helpers_cpu_ns(s);
     out->foreign_signals = active ? sp_signal_foreign() : s->foreign_signals;
     out->handler_replaced = active ? sp_signal_replaced() : s->handler_replaced;
     out->threads_seen = s->threads.len;

@@ -531,8 +531,12 @@ void sp_thread_hide(void)
 {
     struct sp_session *s = sp_session_lock();
     if (s != NULL) {
-        s->helper_tid = sp_gettid();
-        s->helper_cpu_ns = sp_own_cpu_ns();
+        pid_t tid = sp_gettid();
+        int i = 0;
+        while (i < SP_HELPERS - 1 && s->helpers[i].tid != 0 && s->helpers[i].tid != tid) {
+            i++;
+        }
+        s->helpers[i] = (struct sp_helper){tid, sp_own_cpu_ns()};
         sp_session_unlock(s);
     }
 }

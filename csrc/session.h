@@ -126,6 +126,13 @@ struct sp_rows {
     struct sp_array coroutines; /* uint64_t, addresses */
 };
 
+/* One of spprof's own threads that runs Python: asyncio's looks, the file that grows. */
+#define SP_HELPERS 4
+struct sp_helper {
+    pid_t tid; /* 0: none */
+    uint64_t cpu_ns;
+};
+
 /* What a thread's clock is, and which threads count. */
 enum sp_mode {
     SP_MODE_CPU,
@@ -212,8 +219,8 @@ struct sp_session {
     atomic_uint wake;          /* futex: the drain's alarm clock */
     pid_t drain_tid, sampler_tid;
     atomic_uint_fast64_t drain_cpu_ns, sampler_cpu_ns;
-    pid_t helper_tid; /* a thread of the Python side's, which is not sampled; 0: none */
-    uint64_t helper_cpu_ns;
+    struct sp_helper helpers[SP_HELPERS]; /* threads of the Python side's, which are not sampled */
+    int helpers_at_scan;
     uint32_t scan;
     atomic_int threads_at_scan; /* their number then, and who was seen to come and go since: the drain looks for the others */
     struct sp_ended ended[SP_ENDED_REMEMBERED]; /* tid 0: none */

@@ -291,10 +291,20 @@ static uint64_t final_cpu_ns(const struct sp_slot *slot)
     return cpu_ns > slot->seen_cpu_ns ? cpu_ns : slot->seen_cpu_ns;
 }
 
+static bool is_helper(const struct sp_session *s, pid_t tid)
+{
+    for (int i = 0; i < SP_HELPERS; i++) {
+        if (s->helpers[i].tid == tid) {
+            return true;
+        }
+    }
+    return false;
+}
+
 struct scan_context {
     struct sp_session *session;
     bool first;
-    int count;
+    int count, helpers;
 };
 
 static void scan_one(pid_t tid, void *ctx)
@@ -302,7 +312,11 @@ static void scan_one(pid_t tid, void *ctx)
     struct scan_context *scan = ctx;
     struct sp_session *s = scan->session;
     scan->count++;
-    if (tid == s->drain_tid || tid == s->sampler_tid || tid == s->helper_tid) {
+    if (tid == s->drain_tid || tid == s->sampler_tid) {
+        return;
+    }
+    if (is_helper(s, tid)) {
+        scan->helpers++;
         return;
     }
     struct sp_slot *slot = sp_slot_find(s, tid);
@@ -332,12 +346,13 @@ static void scan_one(pid_t tid, void *ctx)
 
 void sp_slots_scan(struct sp_session *s, bool first)
 {
-    struct scan_context scan = {s, first, 0};
+    struct scan_context scan = {s, first, 0, 0};
     s->scan++;
     if (sp_threads_each(scan_one, &scan) != 0) {
         return; /* no /proc: threads are known from their births alone */
     }
     s->threads_at_scan = scan.count;
+    s->helpers_at_scan = scan.helpers;
     uint32_t n = atomic_load(&s->n_slots);
     for (uint32_t i = 0; i < n; i++) {
         struct sp_slot *slot = sp_slot_at(s, i);

@@ -21,27 +21,32 @@ static size_t cost_of(const struct sp_code_meta *meta)
     return sizeof *meta + (size_t)PyBytes_GET_SIZE(meta->linetable);
 }
 
+bool sp_code_names(PyCodeObject *code, struct sp_code_meta *out)
+{
+#if SP_CODE_QUALNAME
+    out->name = code->co_qualname;
+#else
+    out->name = code->co_name;
+#endif
+    out->filename = code->co_filename;
+    out->linetable = linetable_of(code);
+    out->first_line = code->co_firstlineno;
+    out->code = NULL;
+    return out->linetable != NULL && PyBytes_Check(out->linetable);
+}
+
 struct sp_code_meta *sp_code_meta_new(struct sp_budget *budget, PyCodeObject *code)
 {
-    PyObject *linetable = linetable_of(code);
-    if (linetable == NULL || !PyBytes_Check(linetable)
-        || !sp_budget_take(budget, sizeof(struct sp_code_meta) + (size_t)PyBytes_GET_SIZE(linetable))) {
+    struct sp_code_meta names;
+    if (!sp_code_names(code, &names) || !sp_budget_take(budget, cost_of(&names))) {
         return NULL;
     }
     struct sp_code_meta *meta = malloc(sizeof *meta);
     if (meta == NULL) {
-        sp_budget_give(budget, sizeof *meta + (size_t)PyBytes_GET_SIZE(linetable));
+        sp_budget_give(budget, cost_of(&names));
         return NULL;
     }
-#if SP_CODE_QUALNAME
-    meta->name = code->co_qualname;
-#else
-    meta->name = code->co_name;
-#endif
-    meta->filename = code->co_filename;
-    meta->linetable = linetable;
-    meta->first_line = code->co_firstlineno;
-    meta->code = NULL;
+    *meta = names;
     Py_INCREF(meta->name);
     Py_INCREF(meta->filename);
     Py_INCREF(meta->linetable);

@@ -16,6 +16,10 @@ struct sp_code_meta {
     int32_t first_line;
 };
 
+/* The same without references of its own: of a code object that can't go meanwhile. False if it has no line table. Context: any
+ * thread; nothing of Python runs. */
+bool sp_code_names(PyCodeObject *code, struct sp_code_meta *out);
+
 /* NULL at the memory limit. Context: GIL held (or attached). The budget counts the structure and the line table; names
  * are shared with the program. */
 struct sp_code_meta *sp_code_meta_new(struct sp_budget *budget, PyCodeObject *code);

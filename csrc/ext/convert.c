@@ -122,7 +122,12 @@ PyObject *sp_convert_stats(const struct sp_stats *st)
     return dict;
 }
 
-static PyObject *position(int32_t value, int32_t unknown)
+const char *sp_mark_name(uint64_t mark)
+{
+    return mark_names[mark < SP_MARK_COUNT ? mark : 0];
+}
+
+PyObject *sp_position(int32_t value, int32_t unknown)
 {
     if (value == unknown) {
         Py_RETURN_NONE;
@@ -137,8 +142,7 @@ static PyObject *convert_frame(struct sp_session *s, const struct sp_raw_frame *
         return Py_BuildValue("(ssiOOOOi)", "", "", 0, Py_None, Py_None, Py_None, Py_True, 0);
     }
     if (f->kind != SP_FRAME_CODE) {
-        return Py_BuildValue("(ssiOOOOi)", mark_names[f->addr < SP_MARK_COUNT ? f->addr : 0], "", 0, Py_None, Py_None, Py_None,
-                             Py_True, 0);
+        return Py_BuildValue("(ssiOOOOi)", sp_mark_name(f->addr), "", 0, Py_None, Py_None, Py_None, Py_True, 0);
     }
     const struct sp_code_meta *meta = sp_tree_codes(&s->tree)[f->addr].meta;
     if (meta == NULL) { /* no memory was left to keep its name */
@@ -155,8 +159,8 @@ static PyObject *convert_frame(struct sp_session *s, const struct sp_raw_frame *
         name = better != NULL ? better : name;
     }
     /* "N" drops what it is given also when the tuple can't be built */
-    return Py_BuildValue("(OOiNNNOi)", name, meta->filename, (int)at->line, position(at->column, -1), position(at->end_line, 0),
-                         position(at->end_column, -1), Py_False, (int)meta->first_line);
+    return Py_BuildValue("(OOiNNNOi)", name, meta->filename, (int)at->line, sp_position(at->column, -1),
+                         sp_position(at->end_line, 0), sp_position(at->end_column, -1), Py_False, (int)meta->first_line);
 }
 
 static PyObject *convert_frames(struct sp_session *s, PyObject *qualnames)

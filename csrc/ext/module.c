@@ -9,6 +9,7 @@
 #include "column.h"
 #include "convert.h"
 #include "convert_native.h"
+#include "convert_peek.h"
 #include "core/err.h"
 #include "cpython/compat.h"
 #include "cpython/evaluation.h"
@@ -316,6 +317,7 @@ static PyMethodDef methods[] = {
     {"start", (PyCFunction)(void (*)(void))native_start, METH_VARARGS | METH_KEYWORDS, "Starts a session."},
     {"halt", native_halt, METH_NOARGS, "Ends sampling; the samples wait for collect()."},
     {"collect", native_collect, METH_VARARGS, "The halted session as a dict; frees it."},
+    {"peek", sp_convert_peek, METH_VARARGS, "What a running session has recorded, from some numbers on."},
     {"is_active", native_is_active, METH_NOARGS, "True while sampling."},
     {"is_pending", native_is_pending, METH_NOARGS, "True between halt() and collect()."},
     {"stats", native_stats, METH_NOARGS, "Figures of the session, or of the last one, or None."},

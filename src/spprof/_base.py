@@ -37,7 +37,7 @@ class Facts:
 
     __slots__ = (
         "cpu_time_ns", "duration_ns", "interval_ns", "losses", "mode", "platform", "program", "python_version",
-        "start_time", "stats", "threads",
+        "start_time", "stats", "threads", "unfinished",
     )  # fmt: skip
 
     def __init__(
@@ -54,6 +54,7 @@ class Facts:
         start_time: float,
         stats: Stats,
         threads: tuple[ThreadInfo, ...],
+        unfinished: bool = False,
     ) -> None:
         self.cpu_time_ns = cpu_time_ns
         self.duration_ns = duration_ns
@@ -66,6 +67,7 @@ class Facts:
         self.start_time = start_time
         self.stats = stats
         self.threads = threads
+        self.unfinished = unfinished
 
 
 class ThreadRows:
@@ -219,6 +221,11 @@ class BaseProfile(Questions):
     def stats(self) -> Stats:
         """The sampler's own figures, as at the stop."""
         return self._facts.stats
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether it is from a file that grew beside its program, which was killed or still runs: it goes until `end_time`."""
+        return self._facts.unfinished
 
     def functions(self) -> list[FunctionSummary]:
         """Every function with its own and its total time, the most expensive ones first."""

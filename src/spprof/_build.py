@@ -41,8 +41,8 @@ def profile_from(raw: dict[str, Any]) -> Profile:
         interval_ns=raw["interval_ns"],
         losses=tuple([Loss(*loss) for loss in raw["losses"]]),
         mode=mode,
-        platform=_platform(),
-        program=_program(),
+        platform=platform_name(),
+        program=program_name(),
         python_version=sys.version.split()[0],
         start_time=raw["start_time"],
         stats=stats,
@@ -95,7 +95,7 @@ def module_names(filenames: Iterable[str]) -> dict[str, str]:
     return result
 
 
-def _platform() -> str:
+def platform_name() -> str:
     """Like ``platform.platform()``, which reads the interpreter's file and imports a lot to say little more."""
     global _platform_name
     if _platform_name is None:
@@ -109,6 +109,6 @@ def _platform() -> str:
     return _platform_name
 
 
-def _program() -> str:
+def program_name() -> str:
     argv = getattr(sys, "argv", None)
     return os.path.basename(str(argv[0])) if argv else ""

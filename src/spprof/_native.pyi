@@ -136,6 +136,31 @@ def collect(thread_names: dict[int, str], qualnames: Optional[dict[int, str]], /
     qualnames: qualified names by id() of the code object, used before 3.11 only.
     """
 
+class _Peek(TypedDict):
+    frames: list[Any]  # a _Frame, or of machine code a _Place
+    objects: list[_Object]
+    node_parent: bytes  # columns as in _Recording, as bytes in the machine's order
+    node_frame: bytes
+    times: bytes
+    ticks: bytes  # 'q', in place of weights
+    nodes: bytes
+    thread_index: bytes
+    walls: bytes
+    states: bytes
+    # index, tid, name, start, end or None, CPU time, samples, dropped, wall, wall dropped, running, waiting for the GIL, sleeping
+    threads: list[tuple[int, int, str, int, Optional[int], int, int, int, int, int, int, int, int]]
+    complete: bool
+    duration_ns: int
+    interval_ns: int
+    start_time: float
+
+def peek(row: int, node: int, frame: int, object: int, thread: int, since_ns: int, /) -> Optional[_Peek]:
+    """What the running session has recorded from these numbers on; None if there is none.
+
+    threads: new ones, those that live, and those that ended after *since_ns*. Not everything comes in one call: rows only
+    when all their nodes have come, nodes only when all their frames have; threads with the last rows (complete).
+    """
+
 def is_active() -> bool:
     """Whether a session is sampling."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from ._code import Parts
 
 MISSING = Frame("[missing native frames]", "", 0, True)
-_UNKNOWN = Frame("[unknown code]", "", 0, True)
+UNKNOWN_CODE = Frame("[unknown code]", "", 0, True)
 
 # What the interpreter does to get from Python code to the C function that was called: always the same, of no news.
 _PLUMBING = re.compile(
@@ -47,7 +47,7 @@ def name_frames(places: Iterable[Place], objects: Sequence[CodeObject]) -> dict[
     named: dict[Place, tuple[Frame, bool]] = {}
     for place in dict.fromkeys(places):
         if place.object == NO_OBJECT:
-            named[place] = _UNKNOWN, True
+            named[place] = UNKNOWN_CODE, True
         else:
             by_object.setdefault(place.object, []).append(place)
     for number, group in by_object.items():

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from ._base import PathLike
     from ._profile import Profile
     from ._stats import Stats
+    from ._stream import ProfileStream
     from ._tasks import TaskSampler
 
 MIN_INTERVAL_MS, MAX_INTERVAL_MS = 0.1, 10_000
@@ -42,7 +43,7 @@ _fallback_announced = False
 class Session:
     """One run, from start to its profile. Kept by whoever started it, to find the profile whoever stops it."""
 
-    __slots__ = ("give_way", "memory_limit_mb", "native", "output_path", "profile", "raw", "tasks")
+    __slots__ = ("give_way", "memory_limit_mb", "native", "output_path", "profile", "raw", "stream", "tasks")
 
     def __init__(self, memory_limit_mb: float, output_path: str | None) -> None:
         self.memory_limit_mb = memory_limit_mb
@@ -50,6 +51,7 @@ class Session:
         self.raw: list[dict[str, Any]] = []  # what the sampler handed over; a list, see _finish
         self.profile: Profile | None = None
         self.tasks: TaskSampler | None = None
+        self.stream: ProfileStream | None = None
         self.native = "off"
         self.give_way: Callable[[], None] | None = None
 
@@ -68,7 +70,8 @@ def start(
     interval_ms: CPU time of a thread between two of its samples, in milliseconds, 0.1 to 10000; in the other modes
         elapsed time.
     memory_limit_mb: memory that the profile may take, in MiB, at least 1. What does not fit is dropped, and counted.
-    output_path: a file to which `stop` (or the end of the program) saves the profile; its ending says the format.
+    output_path: a file to which `stop` (or the end of the program) saves the profile; its ending says the format. One that
+        ends in ".spprof" grows meanwhile, once a second: a process that is killed leaves it (`Profile.is_unfinished`).
     mode: what is measured. "cpu": the CPU time of each thread. "wall": the elapsed time of each thread, running or not,
         with what it waits for. "gil": the elapsed time for which a thread holds the GIL and others can't. None: "cpu",
         or "wall" where the system grants no source of CPU ticks (`stats()` says so).
@@ -130,11 +133,13 @@ def open_session(
     stacklevel: int,
     if_idle: bool = False,
     give_way: Callable[[], None] | None = None,
+    growing_path: str | None = None,
 ) -> Session | None:
     """`start`, giving the session. *if_idle*: if another one is active, None instead of an error.
 
     give_way: makes the session one that start(), stop() and is_active() do not see (that of a test run, around tests that use
         spprof themselves); called where another session is to start: it has to close this one.
+    growing_path: the `.spprof` file that grows meanwhile; None: *output_path*, if it is one.
     """
     global _current
     interval_ns = check_interval(interval_ms)
@@ -158,6 +163,12 @@ def open_session(
             unwinding = {"native": native_frames, "evaluation_loops": evaluation_loops()}
         _announce_fallback(stacklevel + 1)
         interrupted = _current
+        if interrupted is not None and interrupted.stream is not None:
+            interrupted.stream.stop()
+        stream: type[ProfileStream] | None = None
+        growing_path = growing_path or _growing_path(session.output_path)
+        if growing_path is not None:
+            from ._stream import ProfileStream as stream  # noqa: N813
         task_sampler: type[TaskSampler] | None = None
         if asyncio and has_native and mode in (None, "wall"):
             # Loaded before thread starts were wrapped: its thread is none of the program's.
@@ -175,10 +186,15 @@ def open_session(
             )
             if task_sampler is not None and backend.stats()["mode"] == "wall":
                 session.tasks = task_sampler(interval_ns, memory_limit // 4)
+            if stream is not None and growing_path is not None:
+                session.stream = stream(growing_path, native_frames)
         except BaseException:
             _threads.uninstall()
             if session.tasks is not None:
                 session.tasks.stop()
+            if session.stream is not None:
+                session.stream.stop()
+                session.stream.discard()
             if backend.is_active():  # interrupted between the sampler's start and here
                 backend.halt()
                 backend.collect({}, None)
@@ -211,6 +227,8 @@ def close_session(session: Session | None = None, *, stacklevel: int, speak: boo
         try:
             if current.output_path is not None:
                 profile.save(current.output_path)
+                if current.stream is not None:
+                    current.stream.saved()
             if speak:
                 _warn_of_loss(profile, current.memory_limit_mb, stacklevel + 1)
         except Exception:  # a file that can't be written, a warning that is to be an error: it is over all the same
@@ -263,6 +281,8 @@ def _finish(session: Session) -> Profile:
     """Halt, collect, build: each step is taken once, and an interrupted one again by the next call."""
     if not session.raw:
         names = _threads.thread_names()
+        if session.stream is not None:
+            session.stream.stop()
         if session.tasks is not None:
             session.tasks.stop()
         backend.halt()
@@ -314,6 +334,17 @@ def _prepared(output_path: PathLike | None, native_frames: bool) -> str | None:
     from .export import check_writable
 
     return check_writable(output_path)
+
+
+def _growing_path(output_path: str | None) -> str | None:
+    if output_path is None or not has_native:
+        return None
+    name = output_path.lower()
+    if not name.endswith((".spprof", ".spprof.gz")):
+        return None  # without loading anything
+    from ._stream import is_streamable
+
+    return output_path if is_streamable(output_path) else None
 
 
 def _announce_fallback(stacklevel: int) -> None:
@@ -368,6 +399,8 @@ def _after_fork_in_child() -> None:
     """The child is not profiled, and can start a session of its own. The sampler's own state is its own business."""
     global _current, _lock
     _lock = _thread.RLock()  # a thread that is not there may have held it
+    if _current is not None and _current.stream is not None:
+        _current.stream.forget_in_child()
     _current = None
     _threads.uninstall()
 

@@ -127,7 +127,10 @@ def read(path: str, options: Namespace, command: str) -> Profile:
     Raises RequestError.
     """
     try:
-        return Profile.load(path, unit=options.unit, mode=options.mode, interval_ms=options.interval_ms)
+        profile = Profile.load(path, unit=options.unit, mode=options.mode, interval_ms=options.interval_ms)
+        if profile.is_unfinished:
+            print(f"spprof {command}: note: {unfinished(profile, path)}", file=sys.stderr)
+        return profile
     except OSError as error:
         raise RequestError(f"can't read {path!r}: {error.strerror}") from None
     except ProfileFileError as error:
@@ -139,6 +142,15 @@ def read(path: str, options: Namespace, command: str) -> Profile:
         return error.partial
     except ValueError as error:  # of the options
         raise RequestError(str(error).replace("interval_ms", "--interval-ms")) from None
+
+
+def unfinished(profile: Profile, path: str) -> str:
+    """Until when a profile goes whose program was killed."""
+    until = profile.end_time.astimezone().isoformat(" ", "seconds")
+    return (
+        f"{path} was not finished, its program was killed or still runs: it goes until {until}, "
+        f"{profile.total_duration_ms / 1000:.1f} s after its start"
+    )
 
 
 def write_lines(lines: Iterable[str]) -> int:

@@ -42,8 +42,11 @@ def take_request() -> Request | None:
     return request if is_run else None
 
 
-def opened(wanted: Request | Settings) -> Session:
-    """A session as *wanted*, without a warning: what there is to say is in summaries and statistics. Raises OPENING_ERRORS."""
+def opened(wanted: Request | Settings, growing_path: str | None = None) -> Session:
+    """A session as *wanted*, without a warning: what there is to say is in summaries and statistics. Raises OPENING_ERRORS.
+
+    growing_path: where a .spprof file is to be while the program runs; None: nowhere.
+    """
     import warnings
 
     from spprof._session import open_session
@@ -58,6 +61,7 @@ def opened(wanted: Request | Settings) -> Session:
             wanted.asyncio,
             wanted.native,
             stacklevel=2,
+            growing_path=growing_path,
         )
     assert session is not None
     return session
@@ -70,7 +74,7 @@ def begin(request: Request) -> None:
 
     before_start = time.process_time()
     try:
-        session = opened(request)
+        session = opened(request, next((path for path, format in request.outputs if _can_grow(path, format)), None))
     except OPENING_ERRORS as error:
         say(f"can't profile here: {error} (spprof doctor tells more)")
         os._exit(1)  # a SystemExit inside `site` would come out as a fatal error of the interpreter
@@ -128,7 +132,7 @@ def _finish(request: Request, session: Session, before_start: float, at_stop: fl
                 raise
             profile = session.profile  # the program has called spprof.stop()
     if _was_loaded(request):
-        _report(request, profile, Costs(before_start, at_stop), there)
+        _report(request, session, profile, Costs(before_start, at_stop), there)
 
 
 class _MainHasItsFile:
@@ -157,7 +161,15 @@ def _was_loaded(request: Request) -> bool:
     return request.kind != "module" or getattr(main, "__spec__", None) is not None
 
 
-def _report(request: Request, profile: Profile, costs: Costs, there: set[str] | None) -> None:
+def _can_grow(path: str, format: str) -> bool:
+    if format != "spprof":
+        return False
+    from spprof._stream import is_streamable
+
+    return is_streamable(path, format)
+
+
+def _report(request: Request, session: Session, profile: Profile, costs: Costs, there: set[str] | None) -> None:
     from contextlib import suppress
 
     from . import _summary, _terminal
@@ -170,6 +182,8 @@ def _report(request: Request, profile: Profile, costs: Costs, there: set[str] | 
         try:
             profile.save(path, format)
             lines.append(f"profile  {_terminal.short_path(path)}")
+            if session.stream is not None and session.stream.target == path:
+                session.stream.saved()
         except OSError as error:
             failed = True
             lines.append(f"spprof: could not write {path}: {error.strerror}")

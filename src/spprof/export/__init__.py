@@ -21,6 +21,7 @@ from __future__ import annotations
 import os
 
 from ._file import check_writable as check_writable
+from ._file import is_special as is_special
 from ._file import writing
 
 TYPE_CHECKING = False

@@ -29,7 +29,7 @@ def writing(path: PathLike, compressed: bool = False) -> Iterator[Callable[[byte
     Raises OSError, with *path* in it, if the file can't be written.
     """
     target = os.fsdecode(path)
-    if _is_special(target):
+    if is_special(target):
         with open(target, "wb") as file, _compressor(file, compressed) as write:
             yield write
         return
@@ -61,7 +61,7 @@ def check_writable(path: PathLike) -> str:
     target = os.path.abspath(os.fsdecode(path))
     if os.path.isdir(target):
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
-    if _is_special(target):
+    if is_special(target):
         if not os.access(target, os.W_OK):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), target)
         return target
@@ -71,7 +71,7 @@ def check_writable(path: PathLike) -> str:
     return target
 
 
-def _is_special(path: str) -> bool:
+def is_special(path: str) -> bool:
     """Whether *path* is to be written to directly.
 
     That is so if it exists and is not a plain file, or leads to an open file of the process (``/dev/stdout``), which a

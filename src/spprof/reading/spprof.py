@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from array import array
+from operator import le
 
 from .._base import Facts
 from .._code import INTERPRETER, MOST, OTHER, RUNTIME, CodeObject, MachineCode, Place
@@ -57,18 +58,20 @@ class _Reader:
         self.wrong = ""
         self.broken = False  # a part is missing that later ones count on
         self.size = 0
+        self.growing = False  # it grew beside its program: that it has no end is no damage
 
     def read(self, data: bytes) -> Profile:
         self.size = len(data)
         steps = {
             b"META": self._meta, b"TASK": self._tasks, b"LOSS": self._losses, b"FRMS": self._frames, b"TREE": self._tree,
-            b"ROWS": self._rows, b"CODE": self._code,
+            b"ROWS": self._rows, b"CODE": self._code, b"NOW ": self._now,
         }  # fmt: skip
         first = True
         ended = None
         for kind, body in chunks(data):
             if kind == b"":
-                self._damaged("it is cut off")
+                if not self.growing:
+                    self._damaged("it is cut off")
             elif body is None:
                 # What it was is not known for sure, if it is none that later parts can do without.
                 self.broken = self.broken or kind not in _ALONE
@@ -95,7 +98,7 @@ class _Reader:
                     self.broken = self.broken or kind in _COUNTED_ON
                     self._damaged(f"its part {_name(kind)} is damaged ({error})")
             first = False
-        if ended is None:
+        if ended is None and not self.growing:
             self._damaged("it is cut off")
         return self._profile()
 
@@ -106,6 +109,7 @@ class _Reader:
         try:
             head = json_of(body)
             version = int(head["format"])
+            self.growing = head.get("growing") is True
         except (ValueError, TypeError, KeyError) as error:
             raise ProfileFileError(f"its part HEAD is damaged ({error})") from None
         if version > VERSION:
@@ -134,8 +138,41 @@ class _Reader:
             raise ValueError("columns")
         self.meta = {
             "facts": facts, "threads": threads, "stats": Stats(dict(meta["stats"])),
-            "losses": _natural(meta["losses"]), "rows": _natural(meta["rows"]),
+            "losses": _natural(meta["losses"]), "rows": _natural(meta["rows"]), "unfinished": meta.get("unfinished") is True,
         }  # fmt: skip
+
+    def _now(self, body: bytes) -> None:
+        """What has changed. All of it is looked at before any is believed."""
+        change = json_of(body)
+        meta = self.meta
+        if meta is None:
+            raise ValueError("what it belongs to is missing")
+        rows = _natural(change["rows"])
+        facts = {name: _natural(change[name]) for name in ("duration_ns", "cpu_time_ns")}
+        threads: list[ThreadInfo] = list(meta["threads"]) if isinstance(meta["threads"], tuple) else meta["threads"]
+        told: dict[int, ThreadInfo] = {}
+        count = len(threads)
+        for index, values in _list(change["threads"]):
+            if not 0 <= _natural(index) <= count:
+                raise ValueError("a thread without a place")
+            before = told.get(index) or (threads[index] if index < len(threads) else None)
+            whole = {**(before._asdict() if before is not None else {}), **values}
+            told[index] = ThreadInfo(**_checked(whole, ThreadInfo, ("name",), ("end_ns",)))
+            count = max(count, index + 1)
+        grown = [[_natural(n) for n in _list(column)] for column in _list(change["grown"])]
+        weights = self.columns["weights"]
+        if len(grown) != 2 or len(grown[0]) != len(grown[1]) or max(grown[0], default=-1) >= len(weights):
+            raise ValueError("a sample without a place")
+        stats = Stats({**meta["stats"].to_dict(), **dict(change["stats"])})
+        grown_to = [weights[row] + more for row, more in zip(*grown)]
+        if max(grown_to, default=0) >= 2**63:
+            raise ValueError("a sample that is too long")
+        for row, more in zip(*grown):
+            weights[row] += more
+        for index, thread in sorted(told.items()):
+            threads[index : index + 1] = [thread]
+        meta["facts"].update(facts)
+        meta.update(threads=threads, stats=stats, rows=rows)
 
     def _tasks(self, body: bytes) -> None:
         self.task_names.extend([_text(name) for name in _list(json_of(body))])
@@ -227,32 +264,49 @@ class _Reader:
     def _profile(self) -> Profile:
         meta = self.meta
         if meta is None or not {b"FRMS", b"TREE"} <= self.seen:
+            if self.growing and not self.wrong:
+                raise ProfileFileError("its program ended, or was killed, before anything was in it")
             raise ProfileFileError(f"{self.wrong or 'a part is missing'}; nothing of it can be shown")
         task_names = self.task_names or [""]
         sizes = {"thread_index": len(meta["threads"]), "tasks": len(task_names)}
         count = len(self.columns["times"])
-        if count != meta["rows"] and not self.wrong:
+        if (count < meta["rows"] or (count > meta["rows"] and not self.growing)) and not self.wrong:
             self._damaged("it has another number of samples than it should")
         count = min(count, meta["rows"])  # no more than the threads' sums account for
         for name, size in sizes.items():
             column = self.columns.get(name)
-            if column is not None and max(column[:count], default=0) >= size:
+            if column is not None and max(column[:count], default=-1) >= size:
                 self._damaged(f"its part ROWS is damaged (a sample without a place: {name})")
                 count = next(row for row, value in enumerate(column) if value >= size)
         losses = [loss for loss in self.losses[: meta["losses"]] if loss.thread_index < len(meta["threads"])]
         if len(losses) != meta["losses"]:
             self._damaged("it has another number of losses than it should")
-        rows = Rows(**{name: column[:count] for name, column in self.columns.items()}, task_names=task_names)
-        threads, stats = meta["threads"], meta["stats"]
+        rows = Rows(**_in_order({name: column[:count] for name, column in self.columns.items()}), task_names=task_names)
+        threads, stats = tuple(meta["threads"]), meta["stats"]
         if self.wrong:
             threads, stats = _without_missing(threads, stats, rows)
-        facts = Facts(**meta["facts"], losses=tuple(losses), stats=stats, threads=threads)
+        facts = Facts(
+            **meta["facts"],
+            losses=tuple(losses),
+            stats=stats,
+            threads=threads,
+            unfinished=self.growing or meta["unfinished"],
+        )
         profile = Profile(facts, StackTree(self.frames, self.parents, self.frame_of), rows, self._machine_code())
         if self.wrong:
             error = ProfileFileError(f"{self.wrong}; {len(rows)} of {meta['rows']} samples can be shown")
             error.partial = profile
             raise error
         return profile
+
+
+def _in_order(columns: dict[str, array[int]]) -> dict[str, array[int]]:
+    """Rows by time: a file that grew has them in the order in which they were met."""
+    times = columns["times"]
+    if all(map(le, times, times[1:])):
+        return columns
+    order = sorted(range(len(times)), key=times.__getitem__)
+    return {name: array(column.typecode, [column[row] for row in order]) for name, column in columns.items()}
 
 
 def _without_missing(threads: tuple[ThreadInfo, ...], stats: Stats, rows: Rows) -> tuple[tuple[ThreadInfo, ...], Stats]:

@@ -1,0 +1,152 @@
+"""The `.spprof` file that grows beside the program, so that a process that is killed leaves its profile (docs/adr/0028).
+
+A thread of spprof's own adds to it once a second. It has the name that was asked for; if something is there already, another one
+beside it, so that an earlier profile is never replaced by part of one. `stop()` puts the complete file in its place.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+import threading
+import time
+from _thread import start_new_thread  # taken here, before a session wraps it
+from contextlib import suppress
+
+from . import _threads
+from ._backend import backend, has_native
+from ._growing import GrowingProfile
+
+PERIOD_S = 1.0
+
+
+class ProfileStream:
+    """The growing file of one session. `stop` ends the growing; `saved` takes the file away, when there is a better one."""
+
+    def __init__(self, target: str, native: str) -> None:
+        """target: absolute path of the file that the session is to leave."""
+        self.target = target
+        self._target = os.path.realpath(target)
+        self._profile = GrowingProfile(native)
+        self.path: str | None = None
+        """The file, once there is one."""
+        self._descriptor = -1
+        self._size = 0
+        self._failed = False
+        self._ended = threading.Event()
+        self._gone = threading.Event()
+        self._tid = 0
+        start_new_thread(self._run, ())
+
+    def stop(self) -> None:
+        """Ends the growing; the file stays as it is. Idempotent."""
+        self._ended.set()
+        if self._gone.wait(5):
+            # Until the system has no such thread any more: a fork right after would be one of a program with threads.
+            give_up = time.monotonic() + 1
+            while os.path.exists(f"/proc/self/task/{self._tid}") and time.monotonic() < give_up:
+                time.sleep(0.0002)
+
+    def saved(self) -> None:
+        """The complete profile is under the name that was asked for: the growing file is not needed any more."""
+        path, self.path = self.path, None
+        if path is not None and path != self._target:
+            with suppress(OSError):
+                os.unlink(path)
+
+    def discard(self) -> None:
+        """The session did not come to be: neither is its file."""
+        path, self.path = self.path, None
+        if path is not None:
+            with suppress(OSError):
+                os.unlink(path)
+
+    def forget_in_child(self) -> None:
+        """In a forked child: the file is the parent's. There is no thread here."""
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            with suppress(OSError):
+                os.close(descriptor)
+
+    def _run(self) -> None:
+        self._tid = threading.get_native_id()
+        try:
+            backend.hide_thread()
+            # A process lives as long as its last thread, which must not be this one (a child that was forked by a thread).
+            while not self._ended.wait(PERIOD_S) and not self._profile.is_alone:
+                if not self._failed:
+                    self._grow()
+                    backend.hide_thread()  # books what this thread has used
+        finally:
+            descriptor, self._descriptor = self._descriptor, -1
+            if descriptor >= 0:
+                os.close(descriptor)
+            backend.hide_thread()
+            self._gone.set()
+
+    def _grow(self) -> None:
+        """One part more. Whatever goes wrong, the program goes on, and what is in the file stays good."""
+        try:
+            part = self._profile.part(backend.peek, backend.stats, _threads.thread_names())
+            if part is not None and not self._ended.is_set():
+                self._write(part)
+        except Exception as error:  # noqa: BLE001
+            # The thread stays: another one of the program's must not get its id while this one is known as spprof's.
+            self._failed = True
+            if self._descriptor >= 0:
+                with suppress(OSError):
+                    os.ftruncate(self._descriptor, self._size)
+            self._warn(error)
+
+    def _write(self, part: bytes) -> None:
+        if self._descriptor < 0:
+            self._descriptor = self._create()
+        view = memoryview(part)
+        while view:
+            view = view[os.write(self._descriptor, view) :]
+        self._size += len(part)
+
+    def _create(self) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
+        for path in (self._target, *_beside(self._target)):
+            try:
+                descriptor = os.open(path, flags, 0o666)
+            except FileExistsError:
+                continue
+            self.path = path
+            return descriptor
+        raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self._target)
+
+    def _warn(self, error: Exception) -> None:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else f"{type(error).__name__}: {error}"
+        message = (
+            f"spprof can't go on writing the profile to {self.path or self._target} while the program runs ({reason}): "
+            "should it be killed, later samples are lost; stop() tries to save all of it"
+        )
+        try:
+            import warnings
+
+            warnings.warn(message, RuntimeWarning, stacklevel=2)
+        except Exception:  # noqa: BLE001  # warnings are errors, for whoever can catch them: nobody here
+            with suppress(Exception):
+                print(message, file=sys.__stderr__)
+
+
+def _beside(target: str) -> list[str]:
+    """Names for the growing file where there is a file already: visible ones, of the same ending."""
+    folder, name = os.path.split(target)
+    at = name.lower().find(".spprof")
+    stem, ending = (name[:at], name[at:]) if at > 0 else (name, ".spprof")
+    mark = f".unfinished-{os.getpid()}"
+    stem = os.fsdecode(os.fsencode(stem)[: 240 - len(mark) - len(os.fsencode(ending))])
+    return [os.path.join(folder, f"{stem}{mark}{number}{ending}") for number in ("", *[f"-{n}" for n in range(2, 100)])]
+
+
+def is_streamable(path: str | None, format: str | None = None) -> bool:
+    """Whether a session that is to leave this file can write it while it runs."""
+    if path is None or not has_native:
+        return False
+    from .export import format_of, is_special
+
+    return format_of(path, format)[0] == "spprof" and not is_special(path)
