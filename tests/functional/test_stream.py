@@ -22,6 +22,22 @@ pytestmark = pytest.mark.skipif(not spprof._backend.has_native, reason="the fall
 
 HERE = Path(__file__).parent.parent
 
+# For children: works until the file has some samples. The program decides when, so that no test depends on a machine's speed.
+QUICK = """
+import os, sys, time, spprof
+from life import burn
+from spprof import _stream
+_stream.PERIOD_S = .05
+def burn_until_grown(path):
+    end = time.monotonic() + 40
+    while time.monotonic() < end:
+        burn(.03)
+        try:
+            if spprof.Profile.load(path).sample_count > 0: return
+        except (OSError, spprof.ProfileFileError): pass
+    raise TimeoutError(path)
+"""
+
 # Two threads that work, in functions of their own, and tell their CPU clocks; one that sleeps; some that come and go.
 PROGRAM = """
 import os, sys, threading, time, spprof
@@ -51,8 +67,11 @@ while True:
 """
 
 
-def killed(path: Path, options: dict[str, Any], after_s: float) -> list[Any]:
-    """Runs the program, and kills it; what it told, and when: [ns since its start, {thread: ns of CPU}]."""
+def killed(path: Path, options: dict[str, Any], after_s: float | None) -> list[Any]:
+    """Runs the program, and kills it; what it told, and when: [ns since its start, {thread: ns of CPU}].
+
+    after_s: None: when the file has samples of both threads.
+    """
     child = subprocess.Popen(
         [sys.executable, "-c", PROGRAM, str(path), repr(options)],
         stdout=subprocess.PIPE,
@@ -61,14 +80,24 @@ def killed(path: Path, options: dict[str, Any], after_s: float) -> list[Any]:
     )
     assert child.stdout is not None
     lines = [child.stdout.readline()]  # it runs
-    end = time.monotonic() + after_s
-    while time.monotonic() < end:
+    end = time.monotonic() + (40 if after_s is None else after_s)
+    while time.monotonic() < end and not (after_s is None and has_both(path)):
         lines.append(child.stdout.readline())
     child.kill()
     assert child.wait(30) == -signal.SIGKILL
     lines.extend(child.stdout.read().splitlines(keepends=True))
     child.stdout.close()
     return [json.loads(line) for line in lines if line.endswith("\n") and line.strip()]
+
+
+def has_both(path: Path) -> bool:
+    try:
+        profile = spprof.Profile.load(path)
+    except (OSError, spprof.ProfileFileError):
+        return False
+    return {"first", "second", "brief"} <= {
+        thread.name for thread in profile.threads if thread.samples > 5 or thread.name == "brief"
+    }
 
 
 def check(profile: spprof.Profile, told: list[Any]) -> None:
@@ -95,7 +124,7 @@ def check(profile: spprof.Profile, told: list[Any]) -> None:
         if before:
             assert threads[name].cpu_ns >= before[-1].get(name, 0)
         if after:
-            assert threads[name].cpu_ns <= after[0].get(name, 2**63) + 1_000_000
+            assert threads[name].cpu_ns <= after[0].get(name, 2**63) + 20_000_000
         samples = [sample for sample in profile.samples if sample.thread_name == name]
         mine = [s for s in samples if any(f.function_name.startswith(function) for f in s.frames)]
         other = "hot_second" if function == "hot_first" else "hot_first"
@@ -104,14 +133,14 @@ def check(profile: spprof.Profile, told: list[Any]) -> None:
     if wall:
         sleeping = [s for s in profile.samples if s.thread_name == "sleeper" and s.waiting_for == "sleep"]
         whole = threads["sleeper"]
-        assert abs(whole.wall_ns - whole.sampled_ns) < 200_000_000
+        assert abs(whole.wall_ns - whole.sampled_ns) < 1_000_000_000
         assert sum(s.weight_ns for s in sleeping) > 0.5 * whole.wall_ns - 500_000_000
         assert all(s.frames[-1].function_name == "sleeper" for s in sleeping)
 
 
 def test_cpu_time_of_a_killed_process(tmp_path: Path) -> None:
     path = tmp_path / "p.spprof"
-    told = killed(path, {}, 2.2)
+    told = killed(path, {}, None)
     check(spprof.Profile.load(path), told)
     result = command("report", path)
     assert result.returncode == 0
@@ -142,24 +171,25 @@ def test_killed_at_any_time(options: dict[str, Any], after_s: float, tmp_path: P
 def test_stop_leaves_the_complete_file(tmp_path: Path) -> None:
     """And neither another file, nor a descriptor, nor a thread."""
     answer = in_child(
-        """
+        QUICK
+        + """
 path = sys.argv[1]
 def state(): return len(os.listdir("/proc/self/task")), len(os.listdir("/proc/self/fd")), os.listdir(os.path.dirname(path))
 spprof.start(1); spprof.stop()
 before = state()
-from spprof import _stream
-_stream.PERIOD_S = .05
+grown = []
 for _ in range(3):
-    spprof.start(1, output_path=path); burn(.2)
-    grown = spprof.Profile.load(path).is_unfinished
+    spprof.start(1, output_path=path); burn_until_grown(path); burn(.1)
+    grown.append(spprof.Profile.load(path).is_unfinished)
     profile = spprof.stop()
 loaded = spprof.Profile.load(path)
 after = state()
-tell([before, after, loaded.is_unfinished, loaded.sample_count == profile.sample_count])
+tell([before, after, grown, loaded.is_unfinished, loaded.sample_count == profile.sample_count])
 """,
         str(tmp_path / "p.spprof"),
     )
-    before, after, unfinished, equal = answer
+    before, after, grown, unfinished, equal = answer
+    assert grown == [True, False, False]  # the complete one of the run before stays as long as there is no other
     assert after[:2] == before[:2]
     assert after[2] == ["p.spprof"]
     assert (unfinished, equal) == (False, True)
@@ -170,15 +200,13 @@ def test_an_earlier_profile_stays(tmp_path: Path) -> None:
     path = tmp_path / "p.spprof"
     path.write_text("earlier")
     code = """
-import os, sys, spprof
-from spprof import _stream
-from life import burn
-_stream.PERIOD_S = .05
-spprof.start(1, output_path=sys.argv[1]); burn(.3)
+spprof.start(1, output_path=sys.argv[1])
+beside = os.path.join(os.path.dirname(sys.argv[1]), f"p.unfinished-{os.getpid()}.spprof")
+burn_until_grown(beside)
 os._exit(0)
 """
     env = {"PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
-    result = python("-c", code, path, env=env)
+    result = python("-c", QUICK + code, path, env=env)
     assert (result.returncode, result.stderr) == (0, "")
     assert path.read_text() == "earlier"
     (beside,) = [other for other in tmp_path.iterdir() if other != path]
@@ -188,11 +216,10 @@ os._exit(0)
 
 def test_a_forked_child_leaves_the_file_alone(tmp_path: Path) -> None:
     answer = in_child(
-        """
+        QUICK
+        + """
 import warnings; warnings.simplefilter("ignore")
-from spprof import _stream
-_stream.PERIOD_S = .05
-spprof.start(1, output_path=sys.argv[1]); burn(.2)
+spprof.start(1, output_path=sys.argv[1]); burn_until_grown(sys.argv[1])
 pid = os.fork()
 if pid == 0:
     mine = [os.readlink("/proc/self/fd/" + fd) for fd in os.listdir("/proc/self/fd") if os.path.exists("/proc/self/fd/" + fd)]
@@ -212,20 +239,19 @@ def test_a_file_that_can_not_grow_is_said_once(tmp_path: Path) -> None:
     """The program goes on; what was written before is good; stop() says that it can't save."""
     path = tmp_path / "p.spprof"
     code = """
-import resource, sys, spprof, warnings
-from spprof import _stream
-from life import burn
-_stream.PERIOD_S = .05
+import resource
 spprof.start(1, output_path=sys.argv[1])
-burn(.2)
+burn_until_grown(sys.argv[1])
 resource.setrlimit(resource.RLIMIT_FSIZE, (100, resource.RLIM_INFINITY))
-burn(.4)
+end = time.monotonic() + 40
+while not spprof._session._current.stream._failed and time.monotonic() < end: burn(.02)
+burn(.2)
 try: spprof.stop()
 except OSError as error: print("raised", error.profile.sample_count > 0)
 print("done")
 """
     env = {"PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
-    result = python("-c", code, path, env=env)
+    result = python("-c", QUICK + code, path, env=env)
     assert result.returncode == 0
     assert result.stdout.split() == ["raised", "True", "done"]
     assert result.stderr.count("can't go on writing") == 1
@@ -235,9 +261,11 @@ print("done")
 
 def test_run_leaves_the_file_too(tmp_path: Path) -> None:
     (tmp_path / "app.py").write_text(
-        "import os, time\ndef busy():\n    while time.thread_time() < 2: pass\nbusy()\nos._exit(3)\n"
+        "import os, time\ndef busy():\n    end = time.monotonic() + 40\n"
+        "    while time.monotonic() < end and not (os.path.exists('p.spprof') and os.path.getsize('p.spprof')): pass\n"
+        "\nbusy()\ntime.sleep(.2)\nos._exit(3)\n"
     )
-    result = command("run", "-o", tmp_path / "p.spprof", tmp_path / "app.py", cwd=tmp_path)
+    result = command("run", "--interval-ms", "1", "-o", tmp_path / "p.spprof", tmp_path / "app.py", cwd=tmp_path)
     assert result.returncode == 3
     profile = spprof.Profile.load(tmp_path / "p.spprof")
     assert profile.is_unfinished
@@ -248,15 +276,11 @@ def test_cut_anywhere(tmp_path: Path) -> None:
     """A growing file that is cut off anywhere is the profile until then, or says that nothing is in it."""
     path = tmp_path / "p.spprof"
     code = """
-import os, sys, spprof
-from spprof import _stream
-from life import burn
-_stream.PERIOD_S = .05
-spprof.start(1, output_path=sys.argv[1], mode="wall"); burn(.4)
+spprof.start(1, output_path=sys.argv[1], mode="wall"); burn_until_grown(sys.argv[1]); burn(.2)
 os._exit(0)
 """
     env = {"PYTHONPATH": os.pathsep.join([str(HERE), os.environ.get("PYTHONPATH", "")])}
-    assert python("-c", code, path, env=env).returncode == 0
+    assert python("-c", QUICK + code, path, env=env).returncode == 0
     data = path.read_bytes()
     counts = []
     for size in range(1, len(data), 41):

@@ -39,7 +39,8 @@ options are kept: python -X dev -m spprof run ...
 
 Ctrl-C ends the program as usual, and the profile is saved. No profile is saved
 when the program ends without Python's own shutdown: by os._exit() or
-os.exec*(), or by a signal that it has no handler for (SIGTERM, SIGKILL)."""
+os.exec*(), or by a signal that it has no handler for (SIGTERM, SIGKILL); but
+a .spprof file grows meanwhile, and has all but about the last second then."""
 
 
 _HOOK = os.path.join(os.path.dirname(os.path.abspath(__file__)), "_inject")
