@@ -527,6 +527,27 @@ bool sp_thread_unregister(void)
     return set_registered(false);
 }
 
+/* The calling thread was met by a walk before it could say that it is spprof's. With lock held. */
+static void unmeet_own(struct sp_session *s)
+{
+    struct sp_slot *slot = sp_slot_find(s, sp_gettid());
+    if (slot == NULL) {
+        return;
+    }
+    bool was_blocked = sp_signal_block();
+    uint32_t index = slot->thread;
+    sp_slot_close(s, slot, sp_own_cpu_ns());
+    sp_capture_forget_own();
+    if (!was_blocked) {
+        sp_signal_unblock();
+    }
+    struct sp_thread *thread = &sp_threads_of(s)[index];
+    if (index + 1 == s->threads.len && thread->samples == 0 && thread->name == NULL) { /* nothing refers to it yet */
+        sp_windows_free(&thread->windows, &s->budget);
+        s->threads.len--;
+    }
+}
+
 void sp_thread_hide(void)
 {
     struct sp_session *s = sp_session_lock();
@@ -537,6 +558,7 @@ void sp_thread_hide(void)
             i++;
         }
         s->helpers[i] = (struct sp_helper){tid, sp_own_cpu_ns()};
+        unmeet_own(s);
         sp_session_unlock(s);
     }
 }

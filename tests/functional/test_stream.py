@@ -297,3 +297,26 @@ os._exit(0)
             assert sum(weights) == thread.sampled_ns
     assert counts == sorted(counts)
     assert counts[-1] > 0
+
+
+def test_a_forked_child_ends_with_its_last_thread(tmp_path: Path) -> None:
+    """The thread that writes the file does not keep alive a process that has no other: a child that a thread has forked."""
+    answer = in_child(
+        """
+import warnings; warnings.simplefilter("ignore")
+def forks():
+    global pid
+    pid = os.fork()
+    if pid == 0:
+        from spprof import _stream
+        _stream.PERIOD_S = .05
+        spprof.start(1, output_path=sys.argv[1]); burn(.03)
+thread = threading.Thread(target=forks); thread.start(); thread.join()
+end = time.monotonic() + 30
+while time.monotonic() < end and os.waitpid(pid, os.WNOHANG) == (0, 0): time.sleep(.02)
+if time.monotonic() >= end: os.kill(pid, 9)
+tell(time.monotonic() < end)
+""",
+        str(tmp_path / "p.spprof"),
+    )
+    assert answer is True
