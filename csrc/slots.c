@@ -324,6 +324,11 @@ static void scan_one(pid_t tid, void *ctx)
         uint64_t cpu_ns = sp_thread_cpu_ns(tid);
         bool another = cpu_ns != 0 && cpu_ns < slot->seen_cpu_ns; /* clocks don't go back: the tid was used again */
         bool closed_under_us = !sp_tick_alive(&slot->tick);
+        if (!another && cpu_ns == slot->seen_cpu_ns && sp_leader_has_ended(tid)) {
+            sp_slot_close(s, slot, cpu_ns);
+            sp_slot_note_ended(s, slot);
+            return;
+        }
         if (!another && !closed_under_us) {
             slot->scan = s->scan;
             slot->seen_cpu_ns = cpu_ns;

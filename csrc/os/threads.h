@@ -32,6 +32,9 @@ ssize_t sp_task_file(pid_t tid, const char *file, char *out, size_t size);
 /* The letter of a thread's state in /proc (R, S, D ...); 0 if it is gone. */
 char sp_thread_state(pid_t tid);
 
+/* Is `tid` the thread that the process began with, and has it ended? The list has that one until the process ends. */
+bool sp_leader_has_ended(pid_t tid);
+
 /* The kernel's name of a thread (at most 15 bytes); empty if it is gone. */
 void sp_thread_comm(pid_t tid, char out[16]);
 

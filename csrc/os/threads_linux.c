@@ -161,6 +161,11 @@ char sp_thread_state(pid_t tid)
     return end != NULL && end[1] == ' ' ? end[2] : '\0';
 }
 
+bool sp_leader_has_ended(pid_t tid)
+{
+    return tid == getpid() && sp_thread_state(tid) == 'Z';
+}
+
 static bool is_runnable(pid_t tid)
 {
     return sp_thread_state(tid) == 'R';

@@ -244,9 +244,10 @@ tell([plain, times])
     assert len(times) == 5
 
 
+@pytest.mark.parametrize("interval_ms", [1, 10_000])
 @pytest.mark.parametrize("mode", ["cpu", "wall"])
-def test_a_child_that_a_thread_forks_ends_with_that_thread(mode: str) -> None:
-    # Hazard 21: no thread of spprof's keeps it alive, although nobody calls stop().
+def test_a_child_that_a_thread_forks_ends_with_that_thread(mode: str, interval_ms: int) -> None:
+    # Hazard 21: no thread of spprof's keeps it alive, although nobody calls stop(); also if that thread never got a tick.
     told = in_child(
         FORK
         + """
@@ -255,7 +256,7 @@ def forks():
     pid = os.fork()
     if pid == 0:
         signal.alarm(20)
-        spprof.start(interval_ms=1, mode=sys.argv[1], asyncio=False)
+        spprof.start(interval_ms=float(sys.argv[2]), mode=sys.argv[1], asyncio=False)
         burn(0.02)
         return
     ended.append(os.waitpid(pid, 0)[1])
@@ -265,5 +266,6 @@ t.join()
 tell(ended)
 """,
         mode,
+        str(interval_ms),
     )
     assert told == [0]
