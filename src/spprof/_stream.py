@@ -10,13 +10,13 @@ import errno
 import os
 import sys
 import threading
-import time
 from _thread import start_new_thread  # taken here, before a session wraps it
 from contextlib import suppress
 
 from . import _threads
 from ._backend import backend, has_native
 from ._growing import GrowingProfile
+from ._threads import wait_until_gone
 
 PERIOD_S = 1.0
 
@@ -43,10 +43,7 @@ class ProfileStream:
         """Ends the growing; the file stays as it is. Idempotent."""
         self._ended.set()
         if self._gone.wait(5):
-            # Until the system has no such thread any more: a fork right after would be one of a program with threads.
-            give_up = time.monotonic() + 1
-            while os.path.exists(f"/proc/self/task/{self._tid}") and time.monotonic() < give_up:
-                time.sleep(0.0002)
+            wait_until_gone(self._tid)
 
     def saved(self) -> None:
         """The complete profile is under the name that was asked for: the growing file is not needed any more."""

@@ -11,7 +11,6 @@ A task's stack is the chain of its suspended coroutines, the task's own first, a
 from __future__ import annotations
 
 import _signal  # type: ignore[import-not-found]  # signal without its enumerations
-import os
 import sys
 import threading
 import time
@@ -23,6 +22,7 @@ from ._task_reading import chain_of, is_suspended, state_of, tasks_by_loop, wait
 from ._task_rows import NO_NAME, TaskRows
 from ._task_runs import BYTES as _LIFE_BYTES
 from ._task_runs import TaskRuns
+from ._threads import wait_until_gone
 
 _FAULTS = {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT}  # of the thread itself
 
@@ -68,10 +68,7 @@ class TaskSampler:
         """Ends the looks, with a last one. Idempotent."""
         self._ended.set()
         if self._gone.wait(5):
-            # Until the system has no such thread any more: a fork right after would be one of a program with threads.
-            give_up = time.monotonic() + 1
-            while os.path.exists(f"/proc/self/task/{self._tid}") and time.monotonic() < give_up:
-                time.sleep(0.0002)
+            wait_until_gone(self._tid)
 
     def merge(self, raw: dict[str, Any]) -> None:
         """Adds what was seen to what ``collect()`` gave."""
