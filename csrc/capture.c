@@ -179,7 +179,9 @@ bool sp_capture(const struct sp_delivery *delivery)
     sp_counter_add(&slot->calls, 1);
     atomic_store_explicit(&slot->last_cpu_ns, head.cpu_ns, memory_order_relaxed);
     if (slot->retries > 0) {
-        head.ticks += slot->carried_ticks - (slot->retry_is_extra ? 1 : 0);
+        head.ticks += slot->carried_ticks;
+    } else if (head.ticks == 0 && s->settings.mode == SP_MODE_CPU) {
+        return true;
     }
     if (slot->scratch == NULL) {
         /* no memory was left for this thread's ring */
@@ -196,7 +198,7 @@ bool sp_capture(const struct sp_delivery *delivery)
         if (head.n_frames == 0 && slot->retries < MOST_RETRIES) {
             /* Again in a moment, with these ticks on top; nothing is thrown away where stacks are busy. */
             slot->carried_ticks = head.ticks;
-            slot->retry_is_extra = sp_tick_soon(&slot->tick, slot->retries++);
+            sp_tick_soon(&slot->tick, slot->retries++);
             sp_counter_add(&slot->retried, 1);
             return true;
         }

@@ -292,10 +292,12 @@ static void *sampler_main(void *arg)
 {
     struct sp_session *s = arg;
     uint64_t random = s->seed ^ 0xa076bc9d15c3f2e1ull;
-    uint64_t next_ns = sp_now_ns();
     struct sp_wall *wall = s->settings.mode == SP_MODE_CPU ? NULL : sp_wall_new(s);
+    uint64_t next_ns = sp_now_ns();
+    /* A first look anywhere in the interval, so that sessions shorter than it are seen in proportion. */
+    uint64_t pause_ns = sp_random(&random) % s->settings.interval_ns;
     while (!atomic_load(&s->stop_threads)) {
-        next_ns += sp_tick_pause_ns(s->settings.interval_ns * (wall == NULL ? 1 : sp_wall_pauses(wall)), &random);
+        next_ns += pause_ns;
         uint64_t now_ns = sp_now_ns();
         while (now_ns < next_ns && atomic_load(&s->stop_threads) == 0) {
             sp_futex_wait(&s->stop_threads, 0, next_ns - now_ns);
@@ -316,6 +318,7 @@ static void *sampler_main(void *arg)
             sp_thread_make_room();
         }
         atomic_store(&s->sampler_cpu_ns, sp_own_cpu_ns());
+        pause_ns = sp_tick_pause_ns(s->settings.interval_ns * (wall == NULL ? 1 : sp_wall_pauses(wall)), &random);
     }
     sp_wall_free(s, wall);
     return NULL;

@@ -397,7 +397,7 @@ int sp_session_halt(void)
     pthread_mutex_lock(&s->lock);
     struct sp_slot *own = sp_slot_find(s, sp_gettid());
     if (own != NULL && own->carried_ticks > 0) { /* its last look was put off, and would never be made up for */
-        sp_tick_send(&own->tick);
+        sp_tick_send(&own->tick, 0);
     }
     pthread_mutex_unlock(&s->lock);
     /* From here on no handler starts work; the clocks are read at once, so that little CPU goes by without ticks. */
@@ -570,8 +570,8 @@ bool sp_thread_sample_now(void)
         return false;
     }
     struct sp_slot *slot = sp_slot_find(s, sp_gettid());
-    bool taken = slot != NULL && sp_tick_send(&slot->tick) == 0; /* delivered before the system call returns */
-    sp_drain_all(s);                                             /* a caller in a loop must not outrun the drain thread */
+    bool taken = slot != NULL && sp_tick_send(&slot->tick, 1) == 0; /* delivered before the system call returns */
+    sp_drain_all(s);                                                /* a caller in a loop must not outrun the drain thread */
     sp_session_unlock(s);
     return taken;
 }

@@ -67,7 +67,6 @@ struct sp_slot {
     sp_counter last_cpu_ns; /* the thread's clock at the last tick */
     uint32_t carried_ticks; /* of walks put off */
     uint32_t retries;
-    bool retry_is_extra; /* the next tick was ordered by a retry: it stands for no time */
 
     /* frames of machine code: the thread's stack; high is 0 until it is known. */
     _Atomic uintptr_t stack_low, stack_high;

@@ -231,7 +231,7 @@ static void ask(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, u
     if (!atomic_exchange(&slot->told, true)) {
         slot->deaf = false;
         slot->told_cpu_ns = cpu_ns;
-        sp_tick_send(&slot->tick);
+        sp_tick_send(&slot->tick, 1);
     }
 }
 

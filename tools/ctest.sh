@@ -68,7 +68,7 @@ for hostile in "" -DSP_HOSTILE; do
     for module in $modules; do
         name=$module${hostile:+-hostile}
         "$compiler" -std=c11 -g -Wall -Wextra -Werror $flags $hostile ${CFLAGS:-} -Icsrc \
-            "tests/c/test_$module.c" csrc/core/*.c $(more "$module") -pthread -o "$build/$name"
+            "tests/c/test_$module.c" csrc/core/*.c $(more "$module") -pthread -o "$build/$name" -lm
         printf '%s %s: ' "$mode" "$name"
         $runner "$build/$name" || failed=1
     done

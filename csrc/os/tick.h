@@ -14,6 +14,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+#include "core/schedule.h"
 #include "signal_handler.h"
 
 enum sp_tick_source { SP_TICK_NONE, SP_TICK_PERF, SP_TICK_THREAD, SP_TICK_TIMER, SP_TICK_SOURCES };
@@ -26,16 +27,14 @@ struct sp_tick {
     uint64_t fd_id;  /* perf: the event's own number, so that a re-used descriptor is never taken for it */
     int timer;       /* timer: the kernel's id; 0 is a good one */
     uint64_t cookie; /* comes back in si_value */
-    uint64_t interval_ns;
-    uint64_t period_ns;     /* until the next tick: the interval, jittered */
-    uint64_t armed_cpu_ns;  /* the thread's CPU clock when it was armed */
-    uint64_t last_cpu_ns;   /* the thread's CPU clock at the last tick */
-    uint64_t polled_cpu_ns; /* thread: its clock when last looked at */
-    uint64_t random;
+    struct sp_schedule schedule;
+    uint64_t first_ns;               /* until the first tick, for those who arm */
+    uint64_t armed_cpu_ns;           /* the thread's CPU clock when it was armed */
+    uint64_t last_cpu_ns;            /* the thread's CPU clock at the last tick */
+    uint64_t polled_cpu_ns;          /* thread: its clock when last looked at */
     atomic_uint asked;               /* thread: ticks sent since the handler last ran; timer: ticks that a pause cost */
     _Atomic uint64_t quiet_until_ns; /* thread: no tick before the ticked thread's clock stands there */
     uint64_t paused_cpu_ns;          /* the thread's CPU clock at a pause */
-    uint32_t since_jitter;
 };
 
 const char *sp_tick_name(enum sp_tick_source source);
@@ -79,20 +78,20 @@ bool sp_tick_is(const struct sp_tick *tick, const struct sp_delivery *delivery);
 /* Context: signal handler. Could it be a tick of any session of ours, also one that is over? */
 bool sp_tick_is_any(const struct sp_delivery *delivery, uint64_t cookie_mask, uint64_t cookie_bits);
 
-/* Context: signal handler, on the ticked thread. The ticks that this delivery stands for: 1 and those that were merged
- * into it; sets the next period. */
+/* Context: signal handler, on the ticked thread. The ticks that this delivery stands for, those that were merged into it
+ * included; 0 if it came before its time, or was sent for a walk alone. Sets the next period. */
 uint32_t sp_tick_count(struct sp_tick *tick, const struct sp_delivery *delivery, uint64_t cpu_ns);
 
-/* Context: signal handler. Orders one more tick soon, later with each try; false where the source can't, and the next regular one
- * must do. */
-bool sp_tick_soon(struct sp_tick *tick, uint32_t tries);
+/* Context: signal handler. Orders a delivery soon, later with each try, that stands for no tick; where the source can't, the
+ * next regular one must do. */
+void sp_tick_soon(struct sp_tick *tick, uint32_t tries);
 
 /* thread source: looks at one thread and signals it if it runs. `look_ups` is how often it may still ask the system for a
  * thread's state in this round, which costs more than all the rest. Context: the sampler thread. */
 void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups);
 
-/* thread source: a tick by hand for the calling or another thread. 0 or -errno. */
-int sp_tick_send(struct sp_tick *tick);
+/* A delivery by hand to the calling or another thread, which stands for `ticks`; 0: for the walk alone. 0 or -errno. */
+int sp_tick_send(struct sp_tick *tick, unsigned ticks);
 
 /* The sampler thread's pause until its next look: the interval, jittered. */
 uint64_t sp_tick_pause_ns(uint64_t interval_ns, uint64_t *random);
@@ -121,16 +120,5 @@ int sp_timer_arm(struct sp_tick *tick);
 void sp_timer_disarm(struct sp_tick *tick);
 /* The next tick in `first_ns`, and then every interval; 0: none. 0 or -errno. */
 int sp_timer_set(struct sp_tick *tick, uint64_t first_ns);
-
-/* xorshift64*: enough for jitter, and safe in a handler. */
-static inline uint64_t sp_random(uint64_t *state)
-{
-    uint64_t x = *state;
-    x ^= x >> 12;
-    x ^= x << 25;
-    x ^= x >> 27;
-    *state = x;
-    return x * 0x2545f4914f6cdd1dull;
-}
 
 #endif

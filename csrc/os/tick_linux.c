@@ -12,25 +12,12 @@
 #include "clock.h"
 #include "threads.h"
 
-/* Below this interval the period is jittered only every few ticks: the system call that sets it is not free. */
-#define JITTER_EACH_TICK_NS 5000000u
-#define JITTER_EVERY 8u
-
 #define SOON_NS 40000u
-
-/* The shortest period that is ever set; the kernel rounds smaller ones up to the same (kernel/events/core.c). */
-#define SHORTEST_PERIOD_NS 10000u
 
 const char *sp_tick_name(enum sp_tick_source source)
 {
     static const char *const names[] = {"none", "perf", "thread", "timer"};
     return names[source];
-}
-
-/* interval x [0.75, 1.25): keeps the mean, and no program stays in step with it. */
-static uint64_t jittered(uint64_t interval_ns, uint64_t *random)
-{
-    return interval_ns - interval_ns / 4 + sp_random(random) % (interval_ns / 2 + 1);
 }
 
 int sp_tick_arm(struct sp_tick *tick, enum sp_tick_source source, pid_t tid, uint64_t interval_ns, uint64_t cookie, uint64_t seed,
@@ -40,11 +27,8 @@ int sp_tick_arm(struct sp_tick *tick, enum sp_tick_source source, pid_t tid, uin
     tick->fd = -1;
     tick->tid = tid;
     tick->cookie = cookie;
-    tick->interval_ns = interval_ns;
-    tick->random = seed | 1;
     tick->last_cpu_ns = tick->polled_cpu_ns = tick->armed_cpu_ns = cpu_ns;
-    /* A first expiry anywhere in the interval: short threads are seen in proportion, and threads don't tick together. */
-    tick->period_ns = 1 + sp_random(&tick->random) % interval_ns;
+    tick->first_ns = sp_schedule_start(&tick->schedule, interval_ns, seed, cpu_ns);
     tick->source = source; /* the first tick may come before this function returns */
     int err = 0;
     if (source == SP_TICK_PERF) {
@@ -84,15 +68,12 @@ void sp_tick_resume(struct sp_tick *tick)
 {
     uint64_t cpu_ns = sp_own_cpu_ns();
     if (tick->source == SP_TICK_PERF) {
-        /* What is left of the period, or at once: how much was missed is told by the CPU clock. */
-        uint64_t used = cpu_ns - tick->last_cpu_ns;
-        uint64_t left = tick->period_ns > used ? tick->period_ns - used : 0;
-        tick->since_jitter = 0; /* the event's own period is another one now */
-        sp_perf_resume(tick, left > SHORTEST_PERIOD_NS ? left : SHORTEST_PERIOD_NS);
+        sp_perf_resume(tick, sp_schedule_left(&tick->schedule, cpu_ns)); /* how much was missed is told by the CPU clock */
     } else if (tick->source == SP_TICK_TIMER) {
-        uint64_t missed = (cpu_ns - tick->paused_cpu_ns + sp_random(&tick->random) % tick->interval_ns) / tick->interval_ns;
+        uint64_t interval = tick->schedule.interval_ns, *random = &tick->schedule.random;
+        uint64_t missed = (cpu_ns - tick->paused_cpu_ns + sp_random(random) % interval) / interval;
         atomic_fetch_add_explicit(&tick->asked, (unsigned)missed, memory_order_relaxed);
-        sp_timer_set(tick, 1 + sp_random(&tick->random) % tick->interval_ns);
+        sp_timer_set(tick, 1 + sp_random(random) % interval);
     }
 }
 
@@ -158,30 +139,20 @@ static uint64_t slow_handler_ns(const struct sp_tick *tick)
 {
     uint64_t end_ns = sp_signal_slow_end();
     uint64_t took = end_ns > tick->last_cpu_ns ? end_ns - tick->last_cpu_ns : 0;
-    return took > tick->interval_ns / 4 ? took : 0;
+    return took > tick->schedule.interval_ns / 4 ? took : 0;
 }
 
-/* Ticks merged on their way (the thread was long in the kernel, or had the signal blocked) are counted from the CPU
- * clock: one for the period that was set, and one for each interval beyond it. What is left over is taken off the next
- * period, so that the mean stays the interval whatever the delays. */
 static uint32_t count_perf(struct sp_tick *tick, uint64_t cpu_ns)
 {
-    uint64_t used = cpu_ns > tick->last_cpu_ns ? cpu_ns - tick->last_cpu_ns : 0;
-    uint64_t late = used > tick->period_ns ? used - tick->period_ns : 0;
-    uint64_t merged = late / tick->interval_ns;
-    uint64_t rest = late - merged * tick->interval_ns;
-    uint64_t put_off = 2 * slow_handler_ns(tick);
-    tick->last_cpu_ns = cpu_ns;
-    tick->since_jitter++;
-    if (tick->interval_ns < JITTER_EACH_TICK_NS && tick->since_jitter > 1 && tick->since_jitter < JITTER_EVERY
-        && rest < tick->interval_ns / 4 && merged == 0 && put_off == 0) {
-        return 1; /* the event goes on by itself at the period it has */
+    uint64_t put_off_ns = 2 * slow_handler_ns(tick), set_ns;
+    uint32_t ticks = sp_schedule_tick(&tick->schedule, cpu_ns, put_off_ns, &set_ns);
+    if (ticks > 0) {
+        tick->last_cpu_ns = cpu_ns;
     }
-    uint64_t next = jittered(tick->interval_ns, &tick->random);
-    tick->period_ns = next > rest + SHORTEST_PERIOD_NS ? next - rest : SHORTEST_PERIOD_NS;
-    tick->since_jitter = put_off > tick->period_ns ? JITTER_EVERY : 1; /* the event's own period is not to stay */
-    sp_perf_set_period(tick, put_off > tick->period_ns ? put_off : tick->period_ns);
-    return (uint32_t)(merged >= UINT32_MAX ? UINT32_MAX : merged + 1);
+    if (set_ns > 0) {
+        sp_perf_set_period(tick, set_ns);
+    }
+    return ticks;
 }
 
 uint32_t sp_tick_count(struct sp_tick *tick, const struct sp_delivery *d, uint64_t cpu_ns)
@@ -194,24 +165,22 @@ uint32_t sp_tick_count(struct sp_tick *tick, const struct sp_delivery *d, uint64
         uint32_t asked = atomic_exchange_explicit(&tick->asked, 0, memory_order_relaxed);
         atomic_store_explicit(&tick->quiet_until_ns, cpu_ns + 2 * slow_handler_ns(tick), memory_order_relaxed);
         tick->last_cpu_ns = cpu_ns;
-        return asked > 0 ? asked : 1;
+        return asked; /* none: the signal before took them along, or it asks for a walk alone */
     }
     return count_perf(tick, cpu_ns);
 }
 
-bool sp_tick_soon(struct sp_tick *tick, uint32_t tries)
+void sp_tick_soon(struct sp_tick *tick, uint32_t tries)
 {
     if (tick->source != SP_TICK_PERF) {
-        return false;
+        return;
     }
     /* Longer than the way out of the handler takes, or the next tick would find the thread at the same instruction. */
-    tick->period_ns = (uint64_t)SOON_NS << tries;
-    tick->since_jitter = 0;
-    sp_perf_set_period(tick, tick->period_ns);
-    return true;
+    tick->schedule.goes_on = false;
+    sp_perf_set_period(tick, (uint64_t)SOON_NS << tries);
 }
 
-int sp_tick_send(struct sp_tick *tick)
+int sp_tick_send(struct sp_tick *tick, unsigned ticks)
 {
     siginfo_t info;
     memset(&info, 0, sizeof info);
@@ -220,7 +189,7 @@ int sp_tick_send(struct sp_tick *tick)
     info.si_pid = getpid();
     info.si_uid = getuid();
     info.si_value.sival_ptr = (void *)(uintptr_t)tick->cookie;
-    atomic_fetch_add_explicit(&tick->asked, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&tick->asked, ticks, memory_order_relaxed);
     return syscall(SYS_rt_tgsigqueueinfo, getpid(), tick->tid, SP_SIGNAL, &info) == 0 ? 0 : -errno;
 }
 
@@ -249,7 +218,7 @@ void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups)
         atomic_fetch_add_explicit(&tick->asked, 1, memory_order_relaxed);
         return;
     }
-    sp_tick_send(tick);
+    sp_tick_send(tick, 1);
 }
 
 uint64_t sp_tick_pause_ns(uint64_t interval_ns, uint64_t *random)

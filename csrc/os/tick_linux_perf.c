@@ -33,7 +33,7 @@ int sp_perf_arm(struct sp_tick *tick)
     attr.size = sizeof attr;
     attr.type = PERF_TYPE_SOFTWARE;
     attr.config = PERF_COUNT_SW_TASK_CLOCK;
-    attr.sample_period = tick->period_ns;
+    attr.sample_period = tick->first_ns;
     attr.disabled = 1;
     attr.exclude_hv = 1;
     int low = (int)syscall(SYS_perf_event_open, &attr, tick->tid, -1, -1, PERF_FLAG_FD_CLOEXEC);

@@ -33,7 +33,7 @@ int sp_timer_arm(struct sp_tick *tick)
     }
     tick->timer = id;
     sp_tick_publish(tick);
-    int err = sp_timer_set(tick, tick->period_ns);
+    int err = sp_timer_set(tick, tick->first_ns);
     if (err != 0) {
         sp_timer_disarm(tick);
     }
@@ -42,7 +42,7 @@ int sp_timer_arm(struct sp_tick *tick)
 
 int sp_timer_set(struct sp_tick *tick, uint64_t first_ns)
 {
-    struct itimerspec spec = {timespec_of(tick->interval_ns), timespec_of(first_ns)};
+    struct itimerspec spec = {timespec_of(tick->schedule.interval_ns), timespec_of(first_ns)};
     return syscall(SYS_timer_settime, tick->timer, 0, &spec, NULL) == 0 ? 0 : -errno;
 }
 

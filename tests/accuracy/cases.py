@@ -58,6 +58,8 @@ _functions("five functions", first=1500, second=1200, third=900, fourth=600, fif
 _functions("C code", held=1000, digest=2000, compress=1500, loop=800)
 _functions("system calls", reads=1500, loop=1500)
 _functions("tiny blocks", first=30, second=90)
+_functions("late ticks", deaf=830, loop=500)
+_functions("late ticks, many to one", deaf=1600, loop=500)
 
 
 def _prepare_deep() -> Any:

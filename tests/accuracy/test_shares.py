@@ -19,6 +19,8 @@ WORKLOADS = [
     "five functions",
     "C code",
     "system calls",
+    "late ticks",
+    "late ticks, many to one",
     "deep and shallow",
     "generators",
     "recursion",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
 import zlib
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,13 @@ def loop(count: int) -> int:
     for i in range(count):
         total ^= i
     return total
+
+
+def deaf(count: int) -> None:
+    """A loop that no signal gets through to, as in a long system call: ticks come at its end."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGURG])
+    spin(count)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGURG])
 
 
 def callee(value: int) -> int:
