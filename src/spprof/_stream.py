@@ -9,14 +9,16 @@ from __future__ import annotations
 import errno
 import os
 import sys
-import threading
-from _thread import start_new_thread  # taken here, before a session wraps it
 from contextlib import suppress
 
 from . import _threads
 from ._backend import backend, has_native
 from ._growing import GrowingProfile
-from ._threads import wait_until_gone
+from ._helper import HelperThread
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    import threading
 
 PERIOD_S = 1.0
 
@@ -34,16 +36,11 @@ class ProfileStream:
         self._descriptor = -1
         self._size = 0
         self._failed = False
-        self._ended = threading.Event()
-        self._gone = threading.Event()
-        self._tid = 0
-        start_new_thread(self._run, ())
+        self._thread = HelperThread(self._grow_at_intervals)
 
     def stop(self) -> None:
         """Ends the growing; the file stays as it is. Idempotent."""
-        self._ended.set()
-        if self._gone.wait(5):
-            wait_until_gone(self._tid)
+        self._thread.stop()
 
     def saved(self) -> None:
         """The complete profile is under the name that was asked for: the growing file is not needed any more."""
@@ -66,27 +63,23 @@ class ProfileStream:
             with suppress(OSError):
                 os.close(descriptor)
 
-    def _run(self) -> None:
-        self._tid = threading.get_native_id()
+    def _grow_at_intervals(self, ended: threading.Event) -> None:
         try:
-            backend.hide_thread()
             # A process lives as long as its last thread, which must not be this one (a child that was forked by a thread).
-            while not self._ended.wait(PERIOD_S) and not self._profile.is_alone:
+            while not ended.wait(PERIOD_S) and not self._profile.is_alone:
                 if not self._failed:
-                    self._grow()
+                    self._grow(ended)
                     backend.hide_thread()  # books what this thread has used
         finally:
             descriptor, self._descriptor = self._descriptor, -1
             if descriptor >= 0:
                 os.close(descriptor)
-            backend.hide_thread()
-            self._gone.set()
 
-    def _grow(self) -> None:
+    def _grow(self, ended: threading.Event) -> None:
         """One part more. Whatever goes wrong, the program goes on, and what is in the file stays good."""
         try:
             part = self._profile.part(backend.peek, backend.stats, _threads.thread_names())
-            if part is not None and not self._ended.is_set():
+            if part is not None and not ended.is_set():
                 self._write(part)
         except Exception as error:  # noqa: BLE001
             # The thread stays: another one of the program's must not get its id while this one is known as spprof's.

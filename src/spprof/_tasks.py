@@ -10,24 +10,19 @@ A task's stack is the chain of its suspended coroutines, the task's own first, a
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # signal without its enumerations
 import sys
-import threading
 import time
 import weakref
-from _thread import start_new_thread  # taken here, before a session wraps it
 
-from ._backend import backend
+from ._helper import HelperThread
 from ._task_reading import chain_of, is_suspended, state_of, tasks_by_loop, waiter_of
 from ._task_rows import NO_NAME, TaskRows
 from ._task_runs import BYTES as _LIFE_BYTES
 from ._task_runs import TaskRuns
-from ._threads import wait_until_gone
-
-_FAULTS = {_signal.SIGSEGV, _signal.SIGBUS, _signal.SIGFPE, _signal.SIGILL, _signal.SIGABRT}  # of the thread itself
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    import threading
     from typing import Any
 
     #: Of a waiting task, as the last look found it: name, row, and the future, weakly.
@@ -53,46 +48,23 @@ class TaskSampler:
         self._runs = TaskRuns()
         self._last: dict[int, _Seen] = {}  # by the task's id
         self._start = time.monotonic_ns()
-        self._ended = threading.Event()
-        self._gone = threading.Event()
-        self._tid = 0
-        begun = threading.Event()
-        start_new_thread(self._run, (begun,))
-        try:
-            begun.wait()
-        except BaseException:  # a signal handler's exception: nobody will know of this sampler
-            self._ended.set()
-            raise
+        self._thread = HelperThread(self._look_at_intervals)
 
     def stop(self) -> None:
         """Ends the looks, with a last one. Idempotent."""
-        self._ended.set()
-        if self._gone.wait(5):
-            wait_until_gone(self._tid)
+        self._thread.stop()
 
     def merge(self, raw: dict[str, Any]) -> None:
         """Adds what was seen to what ``collect()`` gave."""
         running = self._runs.names(raw["times"], raw["start_ns"], raw.pop("coroutines"))
         self._rows.merge(raw, running)
 
-    def _run(self, begun: threading.Event) -> None:
-        # A signal for the process goes to any thread that does not block it. If the program's threads do, it has to wait.
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, set(_signal.valid_signals()) - _FAULTS)
-        begun.set()
-        self._tid = threading.get_native_id()
-        try:
-            backend.hide_thread()
-            self._look_at_intervals()
-        finally:
-            backend.hide_thread()  # once more: books what this thread has used
-            self._gone.set()
-
-    def _look_at_intervals(self) -> None:
+    def _look_at_intervals(self, ended: threading.Event) -> None:
         # No name here may refer to a task or a loop: they would live as long as the session.
         found = self._meet_all()
         before = time.monotonic_ns()
         shortest = pause = empty = self._interval_ns / 1e9
-        while not self._ended.wait(pause):
+        while not ended.wait(pause):
             if "asyncio" not in sys.modules:
                 before = time.monotonic_ns()
                 found, pause = False, IDLE_S

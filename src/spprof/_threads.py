@@ -7,8 +7,6 @@ first instruction on and not only when the sampler finds it. Threads started in 
 from __future__ import annotations
 
 import _thread
-import os
-import time
 
 from ._backend import backend
 
@@ -117,12 +115,3 @@ def _armed_target(target: Any) -> Any:
     if not _armed or not callable(target) or type(target) is backend.ThreadStart:
         return target
     return backend.ThreadStart(target)
-
-
-def wait_until_gone(tid: int) -> None:
-    """Waits, a second at most, until the system has no such thread of spprof's any more, which is about to end: a fork right
-    after would be one of a program with threads.
-    """
-    give_up = time.monotonic() + 1
-    while os.path.exists(f"/proc/self/task/{tid}") and time.monotonic() < give_up:
-        time.sleep(0.0002)

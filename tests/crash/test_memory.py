@@ -221,7 +221,7 @@ def test_an_address_space_that_is_used_up() -> None:
     # Hazard 26: RLIMIT_AS; the program's own MemoryError is the same as without, and the session ends well.
     told = in_child(
         """
-import resource, warnings
+import _thread, resource, warnings
 warnings.simplefilter("ignore")  # loss is expected
 spprof.start(interval_ms=1)
 spprof.stop()
@@ -240,7 +240,8 @@ for number in range(20):
             answers.append("as without")
             spin(2000)
             try:
-                threading.Thread(target=spin, args=(100,)).start()
+                # Not threading.Thread, whose start() waits for good if its thread gets no memory (cpython issue 140746).
+                _thread.start_new_thread(spin, (100,))
             except (RuntimeError, MemoryError):
                 pass
         try:
@@ -261,3 +262,23 @@ tell([answers.count("as without"), spprof.stop().sample_count > 5])
 """
     )
     assert told[0] >= 10 and told[1]
+
+
+@pytest.mark.parametrize("arguments", ["mode='wall'", "output_path='grows.spprof'"])
+def test_a_thread_of_spprof_that_gets_no_memory(arguments: str) -> None:
+    # It is started and dies before it runs anything: start() says so, and does not wait for it.
+    told = in_child(
+        f"""
+import tempfile
+os.chdir(tempfile.mkdtemp())
+from spprof import _helper
+start_new_thread = _helper.start_new_thread
+_helper.start_new_thread = lambda function, arguments: start_new_thread(lambda *_: None, arguments)
+try:
+    spprof.start({arguments})
+except MemoryError as error:
+    tell([str(error), spprof.is_active(), os.listdir()])
+""",
+        timeout=20,
+    )
+    assert told == ["no memory is left to run a thread of spprof's in", False, []]

@@ -242,15 +242,16 @@ def test_faulthandler_still_reports_a_crash() -> None:
     assert "Segmentation fault" in result.stderr and "<module>" in result.stderr
 
 
-@pytest.mark.parametrize("mode", ["cpu", "wall"])
-def test_signal_that_the_program_blocks_waits(mode: str) -> None:
+@pytest.mark.parametrize("arguments", ["mode='cpu'", "mode='wall'", "output_path='grows.spprof'"])
+def test_signal_that_the_program_blocks_waits(arguments: str) -> None:
     # It is the process', and goes to any thread that does not block it: none of spprof's may be one.
     told = in_child(
         f"""
 seen = []
 signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
-spprof.start(mode={mode!r})
+os.chdir(tempfile.mkdtemp())
+spprof.start({arguments})
 os.kill(os.getpid(), signal.SIGUSR1)
 time.sleep(0.05)
 blocked = list(seen), signal.SIGUSR1 in signal.sigpending()
