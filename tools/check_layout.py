@@ -174,6 +174,7 @@ PARTS = {
         "_scoped",
         "_unwinding",
         "_qualnames",
+        "_helper",
         "_tasks",
         "_task_r*",
         "_stream",

@@ -250,6 +250,7 @@ def test_signal_that_the_program_blocks_waits(arguments: str) -> None:
 seen = []
 signal.signal(signal.SIGUSR1, lambda number, frame: seen.append(number))
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
+import tempfile
 os.chdir(tempfile.mkdtemp())
 spprof.start({arguments})
 os.kill(os.getpid(), signal.SIGUSR1)
