@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "awaited.h"
 #include "column.h"
 #include "convert.h"
 #include "convert_native.h"
@@ -328,6 +329,7 @@ static PyMethodDef methods[] = {
     {"self_check", native_self_check, METH_NOARGS, "None, or why spprof refuses to sample here."},
     {"tick_sources", native_tick_sources, METH_NOARGS, "Each tick source: usable or not, and why."},
     {"own_stack", native_own_stack, METH_NOARGS, "The calling thread's frames of machine code."},
+    {"awaited", sp_awaited, METH_VARARGS, "What a coroutine waits for; None if it runs."},
     {"arming", native_arming, METH_VARARGS, "A stand-in for a function that starts threads: wraps its target."},
     {"_fail_allocations", native_fail_allocations, METH_O, "Tests: let the nth allocation and all after it fail; 0 ends that."},
     {NULL, NULL, 0, NULL},

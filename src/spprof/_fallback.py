@@ -285,6 +285,11 @@ evaluation_loop = 0
 entries_are_seen = False
 
 
+def awaited(coroutine: object, running: str, awaited: str, /) -> Any:
+    """As the extension's, but for a coroutine that another thread sets going meanwhile."""
+    return getattr(coroutine, awaited, None) if getattr(coroutine, running, True) is False else None
+
+
 def own_stack() -> tuple[list[Any], list[Any], str]:
     """Frames of C code need the extension: RuntimeError."""
     raise RuntimeError(f"frames of C code need the C extension, which is not in use: {reason}")

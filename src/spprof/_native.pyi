@@ -192,6 +192,9 @@ def hide_thread() -> None:
 def sample_now() -> bool:
     """For tests: one sample of the calling thread, taken by the signal handler before this returns."""
 
+def awaited(coroutine: object, running: str, awaited: str, /) -> Any:
+    """Attribute *awaited* of a coroutine; None if its attribute *running* is true, or one of them is missing."""
+
 def own_stack() -> tuple[list[_Place], list[_Object], str]:
     """The calling thread's frames of C code, leaf first; the objects; why the outermost is not there, or ""."""
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import sys
 
+from ._backend import backend
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
 #: Indices into `STATES`.
 _LOOP, _LOCK, _IO, _SLEEP, _TASK, _OTHER = 8, 2, 3, 4, 9, 7
 _MAX_DEPTH = 200
+#: Of coroutines, generators and asynchronous generators: whether it runs, its frame, and what it waits for.
+_KINDS = (
+    ("cr_running", "cr_frame", "cr_await"),
+    ("gi_running", "gi_frame", "gi_yieldfrom"),
+    ("ag_running", "ag_frame", "ag_await"),
+)
 
 _BY_MODULE = {"asyncio.locks": _LOCK, "asyncio.queues": _LOCK, "asyncio.streams": _IO, "asyncio.selector_events": _IO,
               "asyncio.sslproto": _IO, "asyncio.subprocess": _IO}  # fmt: skip
@@ -101,22 +109,22 @@ def is_suspended(task: Any) -> bool:
         coroutine = task.get_coro()
     except Exception:  # noqa: BLE001  # a task of another kind
         return False
-    running = [getattr(coroutine, name, False) for name in ("cr_running", "gi_running", "ag_running")]
+    running = [getattr(coroutine, name, False) for name, _, _ in _KINDS]
     return coroutine is not None and True not in running
 
 
 def chain_of(task: Any) -> Iterator[tuple[CodeType, int, int]]:
-    """Code, instruction and line of the suspended coroutines, the task's own first."""
+    """Code, instruction and line of the suspended coroutines, the task's own first; if one runs it is the last."""
     try:
         waiting: Any = task.get_coro()
     except Exception:  # noqa: BLE001
         return
     for _ in range(_MAX_DEPTH):
-        for frame_name, next_name in (("cr_frame", "cr_await"), ("gi_frame", "gi_yieldfrom"), ("ag_frame", "ag_await")):
+        for running_name, frame_name, next_name in _KINDS:
             frame = getattr(waiting, frame_name, None)
             if frame is not None:
                 yield frame.f_code, frame.f_lasti, frame.f_lineno or 0
-                waiting = getattr(waiting, next_name, None)
+                waiting = backend.awaited(waiting, running_name, next_name)
                 break
         else:
             return
