@@ -39,10 +39,12 @@
 #define UNNOTICED_THREAD_NS 40u
 #define MOST_QUIET_ROUNDS 20
 
-/* After so many rounds without anybody running the pauses get longer. The look that ends one stands for all of it, as any look
- * does; so the error is that of one longer interval in each such sleep. */
+/* After so many rounds without anybody running the pauses get longer, and once more. The look that ends one stands for all of
+ * it, as any look does; so the error is that of one longer interval in each such sleep: a fortieth of it, then a hundredth. */
 #define LONG_QUIET_ROUNDS 200
 #define LONG_PAUSES 5
+#define LONGER_QUIET_ROUNDS 400
+#define LONGER_PAUSES 10
 
 struct sp_wall {
     struct sp_copier copier;
@@ -394,7 +396,7 @@ bool sp_wall_idle(const struct sp_wall *w)
 
 unsigned sp_wall_pauses(const struct sp_wall *w)
 {
-    return w->all_quiet_rounds > LONG_QUIET_ROUNDS ? LONG_PAUSES : 1;
+    return w->all_quiet_rounds > LONGER_QUIET_ROUNDS ? LONGER_PAUSES : w->all_quiet_rounds > LONG_QUIET_ROUNDS ? LONG_PAUSES : 1;
 }
 
 void sp_wall_close(struct sp_session *s, struct sp_slot *slot, uint64_t end_ns)
