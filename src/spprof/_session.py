@@ -19,7 +19,7 @@ from ._unwinding import check_native, evaluation_loops
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from typing import Any
 
     from ._base import PathLike
@@ -134,12 +134,13 @@ def open_session(
     if_idle: bool = False,
     give_way: Callable[[], None] | None = None,
     growing_path: str | None = None,
+    growing_names: Iterable[str] | None = None,
 ) -> Session | None:
     """`start`, giving the session. *if_idle*: if another one is active, None instead of an error.
 
     give_way: makes the session one that start(), stop() and is_active() do not see (that of a test run, around tests that use
         spprof themselves); called where another session is to start: it has to close this one.
-    growing_path: the `.spprof` file that grows meanwhile; None: *output_path*, if it is one.
+    growing_path: the `.spprof` file that grows meanwhile; None: *output_path*, if it is one. growing_names: see `ProfileStream`.
     """
     global _current
     interval_ns = check_interval(interval_ms)
@@ -187,7 +188,7 @@ def open_session(
             if task_sampler is not None and backend.stats()["mode"] == "wall":
                 session.tasks = task_sampler(interval_ns, memory_limit // 4)
             if stream is not None and growing_path is not None:
-                session.stream = stream(growing_path, native_frames)
+                session.stream = stream(growing_path, native_frames, growing_names)
         except BaseException:
             _threads.uninstall()
             if session.tasks is not None:

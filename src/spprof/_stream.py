@@ -19,6 +19,7 @@ from ._helper import HelperThread
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Iterable
 
 PERIOD_S = 1.0
 
@@ -26,14 +27,18 @@ PERIOD_S = 1.0
 class ProfileStream:
     """The growing file of one session. `stop` ends the growing; `saved` takes the file away, when there is a better one."""
 
-    def __init__(self, target: str, native: str) -> None:
-        """target: absolute path of the file that the session is to leave."""
+    def __init__(self, target: str, native: str, names: Iterable[str] | None = None) -> None:
+        """target: absolute path of the file that the session is to leave. names: those that the growing file may have, the first
+        that is not taken is its; None: that of *target*, else one beside it.
+        """
         self.target = target
         self._target = os.path.realpath(target)
+        self._names = (self._target, *_beside(self._target)) if names is None else names
         self._profile = GrowingProfile(native)
         self.path: str | None = None
         """The file, once there is one."""
         self._descriptor = -1
+        self._identity = (0, 0)
         self._size = 0
         self._failed = False
         self._thread = HelperThread(self._grow_at_intervals)
@@ -41,6 +46,15 @@ class ProfileStream:
     def stop(self) -> None:
         """Ends the growing; the file stays as it is. Idempotent."""
         self._thread.stop()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether there is a growing file, and nobody has put another one in its place."""
+        try:
+            found = os.stat(self.path) if self.path is not None else None
+        except OSError:
+            return False
+        return found is not None and (found.st_dev, found.st_ino) == self._identity
 
     def saved(self) -> None:
         """The complete profile is under the name that was asked for: the growing file is not needed any more."""
@@ -99,11 +113,13 @@ class ProfileStream:
 
     def _create(self) -> int:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | getattr(os, "O_CLOEXEC", 0)
-        for path in (self._target, *_beside(self._target)):
+        for path in self._names:
             try:
                 descriptor = os.open(path, flags, 0o666)
             except FileExistsError:
                 continue
+            made = os.fstat(descriptor)
+            self._identity = made.st_dev, made.st_ino
             self.path = path
             return descriptor
         raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), self._target)

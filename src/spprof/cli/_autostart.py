@@ -2,7 +2,8 @@
 
 `begin` is called before the program's first line, by `spprof-autostart.pth` of an installation or by `_follow/`. The profile
 is saved when the process ends: by `atexit`, as the last of its callbacks, or by `os._exit()`, which is how forked children
-end, those of multiprocessing among them. A forked child starts a session of its own.
+end, those of multiprocessing among them; a `.spprof` file grows meanwhile, for those that are killed. A forked child starts a
+session of its own.
 
 Whatever goes wrong is one line on stderr, and the program runs: it may be any process below the one that somebody wanted to
 look at.
@@ -18,7 +19,8 @@ from . import _program, _request, _settings
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from typing import NoReturn
 
     from spprof._session import Session
@@ -66,13 +68,10 @@ def watch(settings: Settings) -> None:
     """From now on forked children are profiled with *settings*, and what `at_end` was given is done at the end."""
     global _settings_here, _main_ident
     import atexit
-    import time
 
     _settings_here = settings
     _main_ident = _thread.get_ident()
-    _names.update(
-        name=_settings.program_name(), time=time.strftime("%Y%m%d-%H%M%S"), host=os.uname().nodename.replace("/", "_")
-    )
+    _know_names()
     # Later than what spprof has registered for programs that leave a session open, so that this comes first.
     atexit.register(finish)
     os.register_at_fork(before=_before_fork, after_in_child=_after_fork_in_child)
@@ -94,8 +93,11 @@ def cancel() -> None:
     from spprof import _session
     from spprof._backend import backend
 
-    if _session._current is not None and backend.is_active():
+    session = _session._current
+    if session is not None and backend.is_active():
         _session.close_session(stacklevel=2, speak=False)
+        if session.stream is not None:
+            session.stream.discard()
 
 
 def finish() -> None:
@@ -109,13 +111,41 @@ def finish() -> None:
 def _start(settings: Settings) -> bool:
     """Opens a session in this process that is saved at its end. False if that can't be done."""
     try:
-        session = _program.opened(settings)
+        growing, names = _growing(settings)
+        session = _program.opened(settings, growing, names)
     except _program.OPENING_ERRORS as error:
         _complain(error)
         return False
     pid = os.getpid()
     at_end(lambda: _save(settings, session, pid))
     return True
+
+
+def _growing(settings: Settings) -> tuple[str | None, Iterator[str] | None]:
+    """The file that grows while this process runs, and under which names it may; None: it is none that can."""
+    from spprof.export import format_of
+
+    path = _path(settings, os.getpid())
+    if not _program.can_grow(path, format_of(path, settings.format)[0]):
+        return None, None
+    from ._unused import names
+
+    return path, names(path)
+
+
+def _path(settings: Settings, pid: int) -> str:
+    _know_names()
+    return _settings.file_name(settings.output, pid, **_names)
+
+
+def _know_names() -> None:
+    if _names:
+        return
+    import time
+
+    _names.update(
+        name=_settings.program_name(), time=time.strftime("%Y%m%d-%H%M%S"), host=os.uname().nodename.replace("/", "_")
+    )
 
 
 class _EndOfThread:
@@ -160,7 +190,6 @@ def _save(settings: Settings, session: Session, pid: int) -> None:
 
     from ._interrupts import Deferred
     from ._prefix import without_start_up
-    from ._unused import reserved
 
     with Deferred():
         try:
@@ -170,10 +199,25 @@ def _save(settings: Settings, session: Session, pid: int) -> None:
                 if session.profile is None:
                     raise
                 profile = session.profile  # the program has called spprof.stop()
-            with reserved(_settings.file_name(settings.output, pid, **_names)) as path:
+            with _place(settings, session, pid) as path:
                 without_start_up(profile).save(path, settings.format)
         except (Exception, KeyboardInterrupt) as error:  # noqa: BLE001
-            _program.say(f"the profile of process {pid} is not saved: {error or type(error).__name__}")
+            reason = f"{error or type(error).__name__}"
+            if session.stream is not None and session.stream.is_there:
+                reason += f" (as far as it had grown it is in {session.stream.path})"
+            _program.say(f"the profile of process {pid} is not saved: {reason}")
+
+
+def _place(settings: Settings, session: Session, pid: int) -> AbstractContextManager[str]:
+    """Where the profile is to be: the file of this process that has grown until now is replaced; else a new one."""
+    stream = session.stream
+    if stream is not None and stream.path is not None and stream.is_there:
+        from contextlib import nullcontext
+
+        return nullcontext(stream.path)
+    from ._unused import reserved
+
+    return reserved(_path(settings, pid))
 
 
 def _load(settings: Settings) -> None:

@@ -79,6 +79,19 @@ def lines(new: set[str]) -> list[str]:
     if not new:
         return ["children no process below the program has saved a profile"]
     paths = sorted(new, key=lambda path: (len(path), path))
-    shown = [f"child    {short_path(path)}" for path in paths[:_SHOWN]]
+    shown = [f"child    {short_path(path)}{_state(path)}" for path in paths[:_SHOWN]]
     left = len(paths) - len(shown)
     return [*shown, f"         and {left} more"] if left > 0 else shown
+
+
+def _state(path: str) -> str:
+    """What is to be said of the file: nothing, if it is complete."""
+    from spprof.export._container import chunks, json_of
+
+    try:
+        with open(path, "rb") as file:
+            kind, body = next(chunks(file.read(4096)))
+        grows = kind == b"HEAD" and body is not None and json_of(body).get("growing") is True
+    except (OSError, ValueError, AttributeError):  # of another format, or damaged: its own reader says so
+        return ""
+    return " (unfinished)" if grows else ""

@@ -14,6 +14,8 @@ from . import _request
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from spprof._profile import Profile
     from spprof._session import Session
     from spprof.cli._request import Request
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from spprof.cli._summary import Costs
 
 #: What `opened` raises where nothing can be profiled.
-OPENING_ERRORS = (RuntimeError, OSError, ValueError, TypeError)
+OPENING_ERRORS = (RuntimeError, OSError, ValueError, TypeError, MemoryError)
 
 is_run = False  # whether `spprof run` profiles this process
 
@@ -42,10 +44,13 @@ def take_request() -> Request | None:
     return request if is_run else None
 
 
-def opened(wanted: Request | Settings, growing_path: str | None = None) -> Session:
+def opened(
+    wanted: Request | Settings, growing_path: str | None = None, growing_names: Iterable[str] | None = None
+) -> Session:
     """A session as *wanted*, without a warning: what there is to say is in summaries and statistics. Raises OPENING_ERRORS.
 
-    growing_path: where a .spprof file is to be while the program runs; None: nowhere.
+    growing_path: where a .spprof file is to be while the program runs; None: nowhere. growing_names: under which of these
+        names it may be, the first that is free.
     """
     import warnings
 
@@ -62,6 +67,7 @@ def opened(wanted: Request | Settings, growing_path: str | None = None) -> Sessi
             wanted.native,
             stacklevel=2,
             growing_path=growing_path,
+            growing_names=growing_names,
         )
     assert session is not None
     return session
@@ -74,7 +80,7 @@ def begin(request: Request) -> None:
 
     before_start = time.process_time()
     try:
-        session = opened(request, next((path for path, format in request.outputs if _can_grow(path, format)), None))
+        session = opened(request, next((path for path, format in request.outputs if can_grow(path, format)), None))
     except OPENING_ERRORS as error:
         say(f"can't profile here: {error} (spprof doctor tells more)")
         os._exit(1)  # a SystemExit inside `site` would come out as a fatal error of the interpreter
@@ -161,7 +167,8 @@ def _was_loaded(request: Request) -> bool:
     return request.kind != "module" or getattr(main, "__spec__", None) is not None
 
 
-def _can_grow(path: str, format: str) -> bool:
+def can_grow(path: str, format: str) -> bool:
+    """Whether the file of that format can be written while the program runs."""
     if format != "spprof":
         return False
     from spprof._stream import is_streamable

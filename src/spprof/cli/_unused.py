@@ -23,21 +23,26 @@ def reserved(path: str) -> Iterator[str]:
     if _is_special(path):
         yield path
         return
-    stem, ending = divided(path)
-    candidate, number = path, 0
-    while True:
-        try:
+    for candidate in names(path):
+        with suppress(FileExistsError):
             os.close(os.open(candidate, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666))
             break
-        except FileExistsError:
-            number += 1
-            candidate = f"{stem}-{number}{ending}"
     try:
         yield candidate
     except BaseException:
         with suppress(OSError):
             os.unlink(candidate)
         raise
+
+
+def names(path: str) -> Iterator[str]:
+    """*path*, and then, without end, that with -1, -2 and so on before its ending."""
+    from itertools import count
+
+    yield path
+    stem, ending = divided(path)
+    for number in count(1):
+        yield f"{stem}-{number}{ending}"
 
 
 def divided(path: str) -> tuple[str, str]:
