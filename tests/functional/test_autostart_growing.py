@@ -121,11 +121,14 @@ def test_a_pool_that_is_terminated(tmp_path: Path) -> None:
         """
 def work(_):
     until(has_samples)
-    return os.path.basename(mine())
+    told.put(os.path.basename(mine()))
+    while True: burn()
 if __name__ == "__main__":
-    with multiprocessing.get_context("fork").Pool(2) as pool:
-        names = set()
-        while len(names) < 2: names.update(pool.map(work, range(2), chunksize=1))
+    context = multiprocessing.get_context("fork")
+    told = context.SimpleQueue()
+    with context.Pool(2) as pool:
+        pool.map_async(work, range(2), chunksize=1)
+        names = [told.get() for _ in range(2)]
     pool.join()
     print(*names)
 """,
@@ -136,6 +139,29 @@ if __name__ == "__main__":
     assert len(workers) == 2
     assert all("work" in functions(found[name]) for name in workers)
     assert len(found) == 3
+
+
+def test_sigterm_waits_for_a_profile_that_is_being_saved(tmp_path: Path) -> None:
+    """As a worker gets it that has just begun to end in order. No other file is left over."""
+    place = run(
+        tmp_path,
+        """
+def work():
+    until(has_samples)
+    from spprof._profile import Profile
+    save = Profile.save
+    def saved(*arguments):
+        os.kill(os.getpid(), signal.SIGTERM)
+        save(*arguments)
+    Profile.save = saved
+    os._exit(0)
+assert ended(forked(work)) == -signal.SIGTERM
+""",
+    )
+    found = profiles(place)
+    assert len(found) == 2
+    assert not any(profile.is_unfinished for profile in found.values())
+    assert sum("work" in functions(profile) for profile in found.values()) == 1
 
 
 def test_a_file_that_was_taken_away_is_written_anew(tmp_path: Path) -> None:

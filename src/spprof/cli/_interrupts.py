@@ -1,4 +1,4 @@
-"""Ctrl-C while a profile is being saved."""
+"""Signals that end the program while a profile is being saved."""
 
 from __future__ import annotations
 
@@ -14,11 +14,15 @@ class Deferred:
 
     People press Ctrl-C twice when a program does not end at once; a profile of an hour should outlive that.
     SIGINT stays as it is where the program ignores it, and where this is not the main thread.
+
+    A SIGTERM waits until the end of the block, as far as this thread can make it: `multiprocessing.Pool.terminate()` asks its
+    workers to end and sends it right after, when they have just begun to save.
     """
 
     def __init__(self) -> None:
         self.count = 0
         self._installed = False
+        self._blocked = False
 
     def __enter__(self) -> Deferred:
         self._previous = signal.getsignal(signal.SIGINT)
@@ -28,6 +32,7 @@ class Deferred:
                 self._installed = True
             except ValueError:
                 pass  # not the main thread
+        self._blocked = signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         return self
 
     def __exit__(
@@ -35,6 +40,8 @@ class Deferred:
     ) -> None:
         if self._installed:
             signal.signal(signal.SIGINT, self._previous)
+        if self._blocked:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self.count += 1
