@@ -272,7 +272,7 @@ static void *drain_main(void *arg)
 }
 
 /* A look at the threads that tick from here. */
-static void poll_all(struct sp_session *s, uint64_t *random)
+static void poll_all(struct sp_session *s, uint64_t *random, bool late)
 {
     pthread_mutex_lock(&s->arm_lock);
     uint32_t n = atomic_load(&s->n_slots);
@@ -281,7 +281,7 @@ static void poll_all(struct sp_session *s, uint64_t *random)
     for (uint32_t k = 0; k < n; k++) {
         uint32_t i = (first + k) % n;
         if (atomic_load_explicit(&s->tids[i], memory_order_relaxed) != 0 && sp_slot_at(s, i)->tick.source == SP_TICK_THREAD) {
-            sp_tick_poll(&sp_slot_at(s, i)->tick, &look_ups);
+            sp_tick_poll(&sp_slot_at(s, i)->tick, &look_ups, late);
         }
     }
     pthread_mutex_unlock(&s->arm_lock);
@@ -308,9 +308,9 @@ static void *sampler_main(void *arg)
             next_ns = now_ns; /* fell behind: looks that were missed can't be made up */
         }
         if (wall != NULL) {
-            sp_wall_round(s, wall);
+            sp_wall_round(s, wall, late);
         } else if (s->settings.mode == SP_MODE_CPU) {
-            poll_all(s, &random);
+            poll_all(s, &random, late);
         }
         if (late && (wall == NULL || !sp_wall_idle(wall))) {
             /* The thread in its way has just woken up, to which the scheduler gives precedence. If it is one of the

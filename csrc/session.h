@@ -317,7 +317,7 @@ struct sp_wall;
 struct sp_wall *sp_wall_new(struct sp_session *s); /* NULL: no memory */
 void sp_wall_free(struct sp_session *s, struct sp_wall *wall);
 /* One look at every thread. */
-void sp_wall_round(struct sp_session *s, struct sp_wall *wall);
+void sp_wall_round(struct sp_session *s, struct sp_wall *wall, bool late);
 /* True if all threads were asleep then. */
 bool sp_wall_idle(const struct sp_wall *wall);
 /* Intervals until the next round: 1, and more when all threads have slept for long. */

@@ -62,6 +62,7 @@ struct sp_wall {
     /* of the present round: */
     uint64_t now_ns;
     unsigned look_ups;
+    bool late;  /* this round, as the sampler thread was let in late */
     bool waits; /* somebody waits for the GIL */
 };
 
@@ -271,6 +272,7 @@ static void look(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, 
     for (int tries = 0; tries < MOST_LOOKS; tries++) {
         uint64_t again_ns = sp_thread_cpu_ns(slot->tid);
         if (again_ns != cpu_ns) {
+            slot->tick.passed_over = 0;
             ask(s, w, slot, again_ns, 1);
             return;
         }
@@ -293,6 +295,9 @@ static void look(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, 
             if (again_ns != cpu_ns && tries + 1 < MOST_LOOKS) {
                 cpu_ns = again_ns;
                 continue;
+            }
+            if (displaced && sp_tick_pass_over(&slot->tick, w->late)) {
+                return; /* the time until the next look goes along with this */
             }
             ask(s, w, slot, cpu_ns, displaced ? 1 : 0);
             return;
@@ -331,11 +336,12 @@ static uint64_t used_by_the_program(struct sp_session *s)
     return whole_ns - sp_own_cpu_ns() - sp_thread_cpu_ns(s->drain_tid);
 }
 
-void sp_wall_round(struct sp_session *s, struct sp_wall *w)
+void sp_wall_round(struct sp_session *s, struct sp_wall *w, bool late)
 {
     bool holder_only = s->settings.mode == SP_MODE_GIL;
     w->now_ns = sp_now_ns();
     w->look_ups = SP_STATE_LOOK_UPS;
+    w->late = late;
     w->waits = atomic_exchange(&s->gil_wait_seen, false);
     /* Only if nobody was running: asking for its own clock has the scheduler charge this thread, after which it can't be told any
      * more whom it has put aside (sp_thread_displaced). */

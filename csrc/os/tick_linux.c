@@ -13,6 +13,8 @@
 #include "threads.h"
 
 #define SOON_NS 40000u
+/* Late looks in a row at one thread that ask it nothing. */
+#define MOST_PASSED_OVER 16u
 
 const char *sp_tick_name(enum sp_tick_source source)
 {
@@ -193,7 +195,13 @@ int sp_tick_send(struct sp_tick *tick, unsigned ticks)
     return syscall(SYS_rt_tgsigqueueinfo, getpid(), tick->tid, SP_SIGNAL, &info) == 0 ? 0 : -errno;
 }
 
-void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups)
+bool sp_tick_pass_over(struct sp_tick *tick, bool late)
+{
+    tick->passed_over = late && tick->passed_over < MOST_PASSED_OVER ? tick->passed_over + 1 : 0;
+    return tick->passed_over > 0;
+}
+
+void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups, bool late)
 {
     uint64_t first = sp_thread_cpu_ns(tick->tid);
     if (first == 0 || first == tick->polled_cpu_ns) {
@@ -210,10 +218,11 @@ void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups)
             return;
         }
         (*look_ups)--;
-        if (!sp_thread_displaced(tick->tid)) {
+        if (!sp_thread_displaced(tick->tid) || sp_tick_pass_over(tick, late)) {
             return;
         }
     }
+    tick->passed_over = 0;
     if (second < atomic_load_explicit(&tick->quiet_until_ns, memory_order_relaxed)) {
         atomic_fetch_add_explicit(&tick->asked, 1, memory_order_relaxed);
         return;

@@ -28,6 +28,16 @@ def test_300_threads_of_12_ms_at_10_ms(asker: str) -> None:
     assert own_part(10, asker) > 0.90
 
 
+@askers("nobody", "perf", "thread", quick=("nobody",))
+@pytest.mark.parametrize("processors", [1, 2])
+def test_what_makes_a_system_call_now_and_then(asker: str, processors: int) -> None:
+    """A busy processor lets the sampler thread in after a system call, where it then found everybody: 4 to 10 % of the time."""
+    cpus = tuple(sorted(os.sched_getaffinity(0))[:processors])
+    o = observe_fairly("seldom calls", cpu_ms=2000, cpus=cpus, **options_of(asker))
+    assert o.found["brief"] / o.truth["brief"] > 0.98
+    assert o.effective > 1000
+
+
 @askers("nobody", "thread", quick=("nobody",))
 def test_a_single_processor(asker: str) -> None:
     """There the sampler thread never sees the program run: it has taken the processor from it."""
