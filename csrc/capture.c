@@ -181,7 +181,7 @@ bool sp_capture(const struct sp_delivery *delivery)
     if (slot->retries > 0) {
         head.ticks += slot->carried_ticks;
     } else if (head.ticks == 0 && s->settings.mode == SP_MODE_CPU) {
-        return true;
+        return true; /* it came before its time, or its ticks went along with the one before */
     }
     if (slot->scratch == NULL) {
         /* no memory was left for this thread's ring */

@@ -52,7 +52,7 @@ class HelperThread:
         """Ends it, and waits until it is gone, some seconds at most. Idempotent."""
         self._ended.set()
         if self._gone.wait(5):
-            wait_until_gone(self._tid)
+            _wait_until_gone(self._tid)
 
     def _run(self, work: Callable[[threading.Event], None], begin: _Begin) -> None:
         # A signal for the process goes to any thread that does not block it. If the program's threads do, it has to wait.
@@ -67,7 +67,7 @@ class HelperThread:
             self._gone.set()
 
 
-def wait_until_gone(tid: int) -> None:
+def _wait_until_gone(tid: int) -> None:
     """Waits, a second at most, until the system has no such thread of spprof's any more, which is about to end: a fork right
     after would be one of a program with threads.
     """

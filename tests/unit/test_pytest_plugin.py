@@ -190,6 +190,7 @@ def test_ctrl_c_from_outside_is_saved(project: Path) -> None:
 
 @pytest.mark.slow
 def test_crash_leaves_the_tests_before_it(project: Path) -> None:
+    pytest.importorskip("xdist")
     (project / "test_sample.py").write_text(TESTS + "\nimport os\ndef test_last():\n    os._exit(3)\n")
     code, _ = run(project, "--spprof-per-test", "--spprof-output=out")
     assert code == 3
