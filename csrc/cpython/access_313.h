@@ -53,4 +53,10 @@ static inline bool sp_frame_in_code(sp_frame *f, PyCodeObject *code, const PyCod
     return f->instr_ptr >= _PyCode_CODE(code) && f->instr_ptr < _PyCode_CODE(code) + Py_SIZE(fields);
 }
 
+/* What the frame of a coroutine that is suspended in an await waits for (genobject.c, _PyGen_yf). */
+static inline PyObject *sp_frame_awaited(sp_frame *f)
+{
+    return f->localsplus[f->stacktop - 1];
+}
+
 #endif

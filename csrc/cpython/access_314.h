@@ -72,4 +72,11 @@ static inline bool sp_frame_in_code(sp_frame *f, PyCodeObject *code, const PyCod
     return start != NULL && f->instr_ptr >= start && f->instr_ptr < start + Py_SIZE(fields);
 }
 
+/* What the frame of a coroutine that is suspended in an await waits for (genobject.c, _PyGen_yf). From 3.15 on the place
+ * of an iterator's index lies above it. */
+static inline PyObject *sp_frame_awaited(sp_frame *f)
+{
+    return (PyObject *)(f->stackpointer[PY_VERSION_HEX >= 0x030F0000 ? -2 : -1].bits & ~(uintptr_t)Py_TAG_BITS);
+}
+
 #endif

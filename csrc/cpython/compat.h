@@ -29,6 +29,10 @@
 #define SP_DEBUG_OFFSETS (PY_VERSION_HEX >= 0x030D0000)
 /* PyCode_AddWatcher exists. */
 #define SP_CODE_WATCHERS (PY_VERSION_HEX >= 0x030C0000)
+/* Suspended coroutines can be read by hand, and all threads can be stopped for it where there is no GIL. */
+#define SP_TASK_MOMENTS (PY_VERSION_HEX >= 0x030D0000)
+/* Thread states know the event loop that runs. */
+#define SP_TASK_LOOPS (PY_VERSION_HEX >= 0x030E0000)
 /* Code objects carry their qualified name. */
 #define SP_CODE_QUALNAME (PY_VERSION_HEX >= 0x030B0000)
 

@@ -14,6 +14,7 @@
 #include "core/err.h"
 #include "cpython/compat.h"
 #include "cpython/evaluation.h"
+#include "moments.h"
 #include "threadstart.h"
 
 typedef struct {
@@ -330,6 +331,8 @@ static PyMethodDef methods[] = {
     {"tick_sources", native_tick_sources, METH_NOARGS, "Each tick source: usable or not, and why."},
     {"own_stack", native_own_stack, METH_NOARGS, "The calling thread's frames of machine code."},
     {"awaited", sp_awaited, METH_VARARGS, "What a coroutine waits for; None if it runs."},
+    {"moments", sp_moments, METH_VARARGS, "Where tasks are suspended, at one moment."},
+    {"running_loops", sp_running_loops, METH_NOARGS, "The event loops that threads run."},
     {"arming", native_arming, METH_VARARGS, "A stand-in for a function that starts threads: wraps its target."},
     {"_fail_allocations", native_fail_allocations, METH_O, "Tests: let the nth allocation and all after it fail; 0 ends that."},
     {NULL, NULL, 0, NULL},

@@ -290,6 +290,16 @@ def awaited(coroutine: object, running: str, awaited: str, /) -> Any:
     return getattr(coroutine, awaited, None) if getattr(coroutine, running, True) is False else None
 
 
+def moments(tasks: list[Any], first: int, /) -> list[Any]:
+    """One moment for many tasks is for free-threaded builds, and needs the extension: NotImplementedError."""
+    raise NotImplementedError("moments() needs the C extension")
+
+
+def running_loops() -> list[Any]:
+    """As `moments`: NotImplementedError."""
+    raise NotImplementedError("running_loops() needs the C extension")
+
+
 def own_stack() -> tuple[list[Any], list[Any], str]:
     """Frames of C code need the extension: RuntimeError."""
     raise RuntimeError(f"frames of C code need the C extension, which is not in use: {reason}")

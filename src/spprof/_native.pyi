@@ -5,6 +5,7 @@ refuses.
 """
 
 from collections.abc import Callable
+from types import CodeType
 from typing import Any, Final, Optional, TypedDict, final
 
 free_threaded_build: Final[bool]
@@ -194,6 +195,17 @@ def sample_now() -> bool:
 
 def awaited(coroutine: object, running: str, awaited: str, /) -> Any:
     """Attribute *awaited* of a coroutine; None if its attribute *running* is true, or one of them is missing."""
+
+def moments(tasks: list[Any], first: int, /) -> list[tuple[Any, list[tuple[CodeType, int, int]] | None]]:
+    """Of *tasks* from *first* on, as many as there was room for: what each waits for, and its suspended coroutines from its own
+    one on as (code, instruction, line), None if it is not suspended; all of one moment. CPython 3.13 and later;
+    NotImplementedError before.
+    """
+
+def running_loops() -> list[Any]:
+    """The event loop of each thread that runs one, the innermost if it runs several. CPython 3.14 and later;
+    NotImplementedError before.
+    """
 
 def own_stack() -> tuple[list[_Place], list[_Object], str]:
     """The calling thread's frames of C code, leaf first; the objects; why the outermost is not there, or ""."""

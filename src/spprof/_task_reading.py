@@ -1,30 +1,42 @@
 """What asyncio says of its tasks: which there are, which coroutines each is suspended in, what it waits for.
 
-Everything here needs the GIL, runs on a thread that is not the loop's, and calls nothing of the program's but what is a
-task's or a loop's by contract; what such a call raises makes the object one of another kind, which is left out.
+Everything here runs on a thread that is not the loop's, and calls nothing of the program's but what is a task's or a loop's by
+contract; what such a call raises makes the object one of another kind, which is left out. With a GIL, tasks are read one by one,
+from Python. Without, nothing keeps a loop from going on with a task while it is read, and what CPython's attributes give then
+may be freed already: there all are read at one moment, in C (`Reader`).
 """
 
 from __future__ import annotations
 
+import functools
 import sys
+import time
 
 from ._backend import backend
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import CodeType, FrameType
     from typing import Any
+
+    #: The suspended coroutines, the task's own first: code, instruction, line.
+    Chain = list[tuple[CodeType, int, int]]
 
 #: Indices into `STATES`.
 _LOOP, _LOCK, _IO, _SLEEP, _TASK, _OTHER = 8, 2, 3, 4, 9, 7
 _MAX_DEPTH = 200
+#: The loop may get the GIL in the middle of a look: of tasks that go on while they are read.
+_MOST_READS = 3
 #: Of coroutines, generators and asynchronous generators: whether it runs, its frame, and what it waits for.
 _KINDS = (
     ("cr_running", "cr_frame", "cr_await"),
     ("gi_running", "gi_frame", "gi_yieldfrom"),
     ("ag_running", "ag_frame", "ag_await"),
 )
+
+#: Without the extension there is no mode "wall".
+_free_threaded: bool = getattr(backend, "free_threaded_build", False)
 
 _BY_MODULE = {"asyncio.locks": _LOCK, "asyncio.queues": _LOCK, "asyncio.streams": _IO, "asyncio.selector_events": _IO,
               "asyncio.sslproto": _IO, "asyncio.subprocess": _IO}  # fmt: skip
@@ -36,7 +48,7 @@ def tasks_by_loop() -> Iterator[tuple[Any, list[Any]]]:
     if asyncio_tasks is None:
         return
     if sys.version_info >= (3, 14):
-        for loop in _running_loops():
+        for loop in backend.running_loops() if _free_threaded else _running_loops():
             try:
                 yield loop, list(asyncio_tasks.all_tasks(loop))
             except Exception:  # noqa: BLE001, S112  # a loop of another kind, or one that ends at this moment
@@ -94,6 +106,46 @@ def _loops_on(top: FrameType) -> Iterator[Any]:
     if not found:
         base = sys.modules["asyncio.events"].AbstractEventLoop
         yield from [v for v in list(top.f_locals.values()) if issubclass(type(v), base) and v.is_running()]
+
+
+class Reader:
+    """Reads tasks, and knows for how long, at most, the program was stopped meanwhile."""
+
+    def __init__(self) -> None:
+        self.stopped_ns = 0
+
+    def of(self, tasks: list[Any]) -> Iterator[tuple[Any, Callable[[], tuple[Any, Chain] | None]]]:
+        """For each task the future for which it waits, None if for none, and what gives that and its chain, of one moment; None
+        if it is not suspended.
+        """
+        if not _free_threaded:
+            for task in tasks:
+                yield waiter_of(task), functools.partial(_settled, task)
+            return
+        done = 0
+        while done < len(tasks):
+            begin = time.monotonic_ns()
+            found = backend.moments(tasks, done)
+            self.stopped_ns += time.monotonic_ns() - begin
+            done += len(found)
+            for waiter, chain in found:
+                moment = None if chain is None else (waiter, chain)
+                yield waiter, functools.partial(_as_it_is, moment)
+
+
+def _as_it_is(moment: tuple[Any, Chain] | None) -> tuple[Any, Chain] | None:
+    return moment
+
+
+def _settled(task: Any) -> tuple[Any, Chain] | None:
+    """What *task* waits for and in which coroutines, if it did not go on meanwhile."""
+    for _ in range(_MOST_READS):
+        waiter, chain = waiter_of(task), list(chain_of(task))
+        if not is_suspended(task):
+            return None
+        if waiter_of(task) is waiter:
+            return waiter, chain
+    return None
 
 
 def waiter_of(task: Any) -> Any:

@@ -15,7 +15,7 @@ import time
 import weakref
 
 from ._helper import HelperThread
-from ._task_reading import chain_of, is_suspended, state_of, tasks_by_loop, waiter_of
+from ._task_reading import Reader, state_of, tasks_by_loop
 from ._task_rows import NO_NAME, TaskRows
 from ._task_runs import BYTES as _LIFE_BYTES
 from ._task_runs import TaskRuns
@@ -23,6 +23,7 @@ from ._task_runs import TaskRuns
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
     from typing import Any
 
     #: Of a waiting task, as the last look found it: name, row, and the future, weakly.
@@ -37,8 +38,6 @@ IDLE_S = 0.1
 LONGEST_IDLE_S = 0.5
 #: More tasks are not looked at once more when it ends: that would be felt.
 MOST_AT_THE_END = 5000
-#: The loop may get the GIL, or need none, in the middle of a look: of tasks that go on while they are read.
-MOST_READS = 3
 
 
 class TaskSampler:
@@ -47,6 +46,7 @@ class TaskSampler:
     def __init__(self, interval_ns: int, memory_limit: int) -> None:
         self._interval_ns = interval_ns
         self._used_ns = 0
+        self._reader = Reader()
         self._rows = TaskRows(memory_limit)
         self._runs = TaskRuns()
         self._last: dict[int, _Seen] = {}  # by the task's id
@@ -73,12 +73,12 @@ class TaskSampler:
                 found = False
                 pause = min(max(IDLE_S, (before - self._start) / 1e9 * IDLE_PART), LONGEST_IDLE_S)
                 continue
-            used = time.thread_time_ns()
+            used = time.thread_time_ns() + self._reader.stopped_ns
             now = time.monotonic_ns()
             # If there were none before, they came at some time since: in the middle of it, on the average.
             found = self._look(now - self._start, (now - before) // (1 if found else 2))
             before = now
-            self._used_ns += time.thread_time_ns() - used
+            self._used_ns += time.thread_time_ns() + self._reader.stopped_ns - used
             # When all that was used so far, but for what is free at the start, is a hundredth of all that has passed.
             allowed = (self._used_ns - BURST_NS) / SHARE - (time.monotonic_ns() - self._start)
             # As long as there are no tasks the pauses get longer: they may come soon, or never.
@@ -102,11 +102,11 @@ class TaskSampler:
         seen: dict[int, _Seen] = {}
         found = False
         for loop, tasks in tasks_by_loop():
-            for task in tasks:
+            for task, (waiter, read) in zip(tasks, self._reader.of(tasks)):
                 found = True
                 name = self._name(task)
                 self._meet(task, name)
-                row = self._add(task, name, loop, now, elapsed)
+                row = self._add(task, name, loop, now, elapsed, waiter, read)
                 if row is not None:
                     seen[id(task)] = row
         self._last = seen
@@ -116,22 +116,19 @@ class TaskSampler:
         if name != NO_NAME and not self._runs.knows(task, name) and self._rows.take(_LIFE_BYTES):
             self._runs.meet(task, name)
 
-    def _add(self, task: Any, name: int, loop: Any, now: int, elapsed: int) -> _Seen | None:
+    def _add(
+        self, task: Any, name: int, loop: Any, now: int, elapsed: int, waiter: Any, read: Callable[[], Any]
+    ) -> _Seen | None:
         """The row of its wait, which is one for as long as that goes on; None if it does not wait."""
-        waiter = waiter_of(task)
         last = self._last.get(id(task))
         if last is not None and waiter is not None and last[2]() is waiter and not waiter.done():
             # The same future: the task has not run since.
             self._rows.weights[last[1]] += elapsed
             return last
-        for _ in range(MOST_READS):
-            waiter, chain = waiter_of(task), list(chain_of(task))
-            if not is_suspended(task):
-                return None
-            if waiter_of(task) is waiter:
-                break
-        else:
+        moment = read()
+        if moment is None:
             return None
+        waiter, chain = moment
         node, state = self._rows.node(chain), state_of(waiter, chain)
         if last is not None and self._is(last, name, node, state):
             self._rows.weights[last[1]] += elapsed
