@@ -36,7 +36,7 @@ def overhead(quick: bool) -> Any:
     rounds = 20 if quick else 60
     for interval, target in ((10, 1.02), (1, 1.05)):
         for depth in (20, 200):
-            report = child("overhead.py", str(interval), str(depth), str(rounds))
+            report = child("floor.py", str(interval), str(depth), str(rounds))
             ns, stats = report["ns"], report["stats"]
             place = f"{interval} ms, depth {depth}"
             if "empty" in ns:
@@ -241,10 +241,10 @@ def main() -> None:
     everything: dict[str, Any] = {"about": facts}
     for name in names:
         if name == "accuracy":
-            import accuracy
+            import tick_sources
 
-            rows, raw = accuracy.measure(options.quick)
-            print(table(rows, accuracy.HEAD), end="\n\n", flush=True)
+            rows, raw = tick_sources.measure(options.quick)
+            print(table(rows, tick_sources.HEAD), end="\n\n", flush=True)
         else:
             figures, raw = BENCHMARKS[name](options.quick)
             print(table([row.cells() for row in figures], HEAD), end="\n\n", flush=True)

@@ -55,12 +55,12 @@ def sized(function: Callable[[int], Any], ns: int) -> int:
     """The argument with which *function* takes about *ns* of CPU time. Only a plan: what it then takes is measured."""
     count = 64
     while True:
-        best = None
+        tries = []
         for _ in range(3):
             start = thread_time_ns()
             function(count)
-            used = thread_time_ns() - start
-            best = used if best is None or used < best else best
+            tries.append(thread_time_ns() - start)
+        best = min(tries)
         if best >= 200_000:
             return max(1, round(count * ns / best))
         count *= 4

@@ -1,6 +1,6 @@
 """Child: CPU time of one program alone, under an empty handler on the same tick, and under spprof, in turns.
 
-overhead.py INTERVAL_MS DEPTH ROUNDS
+floor.py INTERVAL_MS DEPTH ROUNDS
 """
 
 from __future__ import annotations

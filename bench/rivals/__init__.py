@@ -1,0 +1,36 @@
+"""Every profiler that the laboratories compare, spprof among them: one adapter each.
+
+None of them is a dependency. Each is installed from PyPI when a laboratory first asks for it, into a virtual environment of
+its own (`places.cache_folder`), made from the interpreter that runs the laboratory.
+"""
+
+from __future__ import annotations
+
+from bench.rivals.inside import Pyinstrument, Scalene, Spprof
+from bench.rivals.outside import Austin, PySpy, PySpyGil
+from bench.rivals.report import Frame, Report, Total
+from bench.rivals.rival import Rival
+from bench.rivals.stdlib import Sampling
+from bench.rivals.tracers import CProfile, Viztracer, Yappi
+
+#: In the order of tables.
+RIVALS: dict[str, Rival] = {
+    rival.name: rival
+    for rival in (
+        Spprof(),
+        PySpy(),
+        PySpyGil(),
+        Austin(),
+        Pyinstrument(),
+        Scalene(),
+        Sampling("cpu", blocking=False),
+        Sampling("cpu", blocking=True),
+        Sampling("wall", blocking=False),
+        Sampling("gil", blocking=False),
+        CProfile(),
+        Yappi(),
+        Viztracer(),
+    )
+}
+
+__all__ = ["RIVALS", "Frame", "Report", "Rival", "Total"]
