@@ -179,7 +179,8 @@ def test_pairs_and_their_ratios() -> None:
     assert tables.spread(tables.ratios(pairs, "cpu"), "{:.2f}") == "1.50 (1.25 to 1.75)"
     row = tables.row("x", "100 Hz", pairs, {"alone": 10_000_000, "under": 35_000_000})
     assert row[-3:] == ["+25", "3", "3"]
-    assert tables.spread([]) == "failed"
+    assert row[2] == "1.50 (1.25 to 1.75), f 1.00"
+    assert tables.spread([]) == tables.cell([{"error": "gone"}], "cpu") == "failed"
 
 
 def run(*command: str | Path) -> str:
