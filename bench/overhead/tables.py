@@ -29,7 +29,7 @@ def fastest(pairs: Sequence[dict[str, Any]], key: str) -> float | None:
     sides = [sorted(pair[who][key] for pair in good(pairs)) for who in ("under", "alone")]
     if not sides[0]:
         return None
-    under, alone = (statistics.mean(side[: max(1, len(side) // 4)]) for side in sides)
+    under, alone = (float(statistics.mean(side[: max(1, len(side) // 4)])) for side in sides)
     return under / alone
 
 
