@@ -24,8 +24,8 @@ RIVALS: dict[str, Rival] = {
         Pyinstrument(),
         Scalene(),
         Sampling("cpu", blocking=False),
-        Sampling("cpu", blocking=True),
         Sampling("wall", blocking=False),
+        Sampling("wall", blocking=True),  # mode cpu finds nothing then: the threads have been stopped
         Sampling("gil", blocking=False),
         CProfile(),
         Yappi(),
