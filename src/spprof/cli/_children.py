@@ -86,12 +86,6 @@ def lines(new: set[str]) -> list[str]:
 
 def _state(path: str) -> str:
     """What is to be said of the file: nothing, if it is complete."""
-    from spprof.export._container import chunks, json_of
+    from spprof.reading.spprof import is_growing
 
-    try:
-        with open(path, "rb") as file:
-            kind, body = next(chunks(file.read(4096)))
-        grows = kind == b"HEAD" and body is not None and json_of(body).get("growing") is True
-    except (OSError, ValueError, AttributeError):  # of another format, or damaged: its own reader says so
-        return ""
-    return " (unfinished)" if grows else ""
+    return " (unfinished)" if is_growing(path) else ""

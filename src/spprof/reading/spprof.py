@@ -40,6 +40,16 @@ def read(data: bytes) -> Profile:
     return _Reader().read(data)
 
 
+def is_growing(path: str) -> bool:
+    """Whether the file at *path* grows beside its program, or did until that was killed. False if it can't be read."""
+    try:
+        with open(path, "rb") as file:
+            kind, body = next(chunks(file.read(4096)))
+        return kind == b"HEAD" and body is not None and json_of(body).get("growing") is True
+    except (OSError, ValueError, AttributeError):  # of another format, or damaged: its own reader says so
+        return False
+
+
 class _Reader:
     """One file."""
 
