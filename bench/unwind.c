@@ -2,7 +2,8 @@
  * the same run.
  *
  *   cc -O2 -D_GNU_SOURCE -Icsrc bench/unwind.c csrc/core/budget.c csrc/native/?*.c csrc/codemap.c csrc/os/objects_linux.c -lpthread
- *   ./a.out            (compile with -fno-omit-frame-pointer as well, for functions that have one)
+ *   ./a.out            (compile with -fno-omit-frame-pointer -DFRAME_POINTERS as well, for functions that have one: then also what
+ *                       following them costs, with one comparison a frame and nothing else)
  *
  * libunwind is looked for at run time, and left out if it is not there. */
 #include <dlfcn.h>
@@ -57,6 +58,18 @@ static int walk_ours(void **frames, int most)
     return (int)sp_unwind(atomic_load(&codemap.current), r, stack, with_memo ? &memo : NULL, out, (uint32_t)most, &end);
 }
 
+#ifdef FRAME_POINTERS
+/* The least that any walk can cost: each load waits for the one before. */
+static __attribute__((noinline)) int follow_frame_pointers(void **frames, int most)
+{
+    int n = 0;
+    for (void **fp = __builtin_frame_address(0); n < most && (uintptr_t)fp - stack.low < stack.high - stack.low - 16; fp = *fp) {
+        frames[n++] = fp[1];
+    }
+    return n;
+}
+#endif
+
 /* The best of some tries, in ns a walk, and the number of frames. */
 static double cost(int (*walk)(void **, int), int *frames)
 {
@@ -88,6 +101,10 @@ static __attribute__((noinline)) void at_depth(int n)
             double theirs = cost(unw_backtrace, &frames);
             printf(", unw_backtrace %7.0f ns (%.1f times)", theirs, theirs / ours);
         }
+#ifdef FRAME_POINTERS
+        double least = cost(follow_frame_pointers, &frames);
+        printf(", %d frame pointers %7.0f ns", frames, least);
+#endif
         double libc = cost(backtrace, &frames);
         printf(", backtrace %7.0f ns (%.1f times)\n", libc, libc / ours);
     }
