@@ -297,7 +297,8 @@ static void look(struct sp_session *s, struct sp_wall *w, struct sp_slot *slot, 
                 continue;
             }
             if (displaced && sp_tick_pass_over(&slot->tick, w->late)) {
-                return; /* the time until the next look goes along with this */
+                atomic_fetch_add(&slot->due_ticks, 1);
+                return; /* what it used, and the time until now, go along with the next look */
             }
             ask(s, w, slot, cpu_ns, displaced ? 1 : 0);
             return;

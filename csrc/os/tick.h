@@ -92,7 +92,7 @@ void sp_tick_soon(struct sp_tick *tick, uint32_t tries);
  * thread. */
 void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups, bool late);
 
-/* Whether a thread that the sampler thread has put aside is to be left alone this time.
+/* Whether a thread that the sampler thread has put aside, or may have, is to be left alone this time.
  *
  * A busy processor lets the sampler thread in at a moment of its own: when the thread on it leaves the kernel, after a
  * system call or on the kernel's tick. Who is put aside then is found at that call, again and again, and a call of 3 us between

@@ -214,11 +214,11 @@ void sp_tick_poll(struct sp_tick *tick, unsigned *look_ups, bool late)
     uint64_t second = sp_thread_cpu_ns(tick->tid);
     tick->polled_cpu_ns = second;
     if (second == first) {
-        if (*look_ups == 0) {
+        if (sp_tick_pass_over(tick, late) || *look_ups == 0) {
             return;
         }
         (*look_ups)--;
-        if (!sp_thread_displaced(tick->tid) || sp_tick_pass_over(tick, late)) {
+        if (!sp_thread_displaced(tick->tid)) {
             return;
         }
     }

@@ -35,13 +35,20 @@ print(json.dumps([source, ticks, cpu / 1e6 / INTERVAL_MS, close]))
 """
 
 
-@pytest.mark.parametrize("source", ["perf", "thread"])
-def test_short_sessions_have_no_tick_twice(source: str) -> None:
-    result = children.python("-c", SESSIONS, env={"SPPROF_TICK": source})
-    assert result.returncode == 0, result.stderr
-    used, ticks, expected, close = json.loads(result.stdout)
-    if used != source:
-        pytest.skip(f"no {source} source here")
-    # An interval's jitter leaves three quarters of it; less is between a tick that the machine delayed and the one after.
-    assert close <= 3, (close, ticks, expected)
-    assert abs(ticks - expected) < 5 * expected**0.5, (ticks, expected)
+@pytest.mark.parametrize(("source", "attempts"), [("perf", 1), ("thread", 3)])
+def test_short_sessions_have_no_tick_twice(source: str, attempts: int) -> None:
+    """spprof's own thread has to be let in within half a millisecond, and is not while others keep the processors busy: it may
+    be wrong twice.
+    """
+    wrong = []
+    for _ in range(attempts):
+        result = children.python("-c", SESSIONS, env={"SPPROF_TICK": source})
+        assert result.returncode == 0, result.stderr
+        used, ticks, expected, close = json.loads(result.stdout)
+        if used != source:
+            pytest.skip(f"no {source} source here")
+        # An interval's jitter leaves three quarters of it; less is between a tick that the machine delayed and the one after.
+        if close <= 3 and abs(ticks - expected) < 5 * expected**0.5:
+            return
+        wrong.append((close, ticks, expected))
+    pytest.fail(f"ticks within a tenth of an interval, ticks, expected ticks: {wrong}")
