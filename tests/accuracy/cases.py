@@ -250,10 +250,10 @@ def _three_hundred(ledger: Ledger, ns: int, count: int) -> None:
 
 
 def _twelve_ms(count: int) -> None:
-    _until(12 * MS, count)
+    _briefs_until(12 * MS, count)
 
 
-def _until(ns: int, count: int) -> None:
+def _briefs_until(ns: int, count: int) -> None:
     while thread_time_ns() < ns:
         brief(count, 4)
 
@@ -263,7 +263,9 @@ CASES["300 threads"] = Case(lambda: sized(work.spin, 100_000), _three_hundred)
 
 def _seldom_calls(ledger: Ledger, ns: int, count: int) -> None:
     """Six threads that work, and make a system call every 0.4 ms: three thousandths of their time."""
-    _in_threads(ledger, [(f"seldom-{i}", lambda own: own.run("brief", _until, ns // 6, count)) for i in range(6)])
+    _in_threads(
+        ledger, [(f"seldom-{i}", lambda own: own.run("brief", _briefs_until, ns // 6, count)) for i in range(6)]
+    )
 
 
 CASES["seldom calls"] = Case(lambda: sized(work.spin, 100_000), _seldom_calls)
