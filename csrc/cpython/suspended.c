@@ -6,13 +6,14 @@
 
 #include "access.h"
 
+#if SP_FREE_THREADED
+
 struct visit {
     void (*work)(void *arg);
     void *arg;
     bool done;
 };
 
-#if SP_FREE_THREADED
 static int work_once(PyObject *object, void *visit)
 {
     (void)object;
@@ -23,22 +24,26 @@ static int work_once(PyObject *object, void *visit)
     }
     return 0; /* no other object is of interest */
 }
-#endif
 
 bool sp_at_standstill(void (*work)(void *arg), void *arg)
 {
     struct visit v = {.work = work, .arg = arg};
-#if SP_FREE_THREADED
     PyUnstable_GC_VisitObjects(work_once, &v); /* what it is for does not matter: it stops all threads, and may be told to end */
-#else
-    v.work(v.arg);
-    v.done = true;
-#endif
     if (!v.done) {
         PyErr_SetString(PyExc_RuntimeError, "the interpreter's threads can't be stopped");
     }
     return v.done;
 }
+
+#else
+
+bool sp_at_standstill(void (*work)(void *arg), void *arg)
+{
+    work(arg);
+    return true;
+}
+
+#endif
 
 static bool has_frame(PyObject *object)
 {

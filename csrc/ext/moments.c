@@ -77,18 +77,9 @@ static PyObject *list_of(const struct reading *r)
     return list;
 }
 
-PyObject *sp_moments(PyObject *module, PyObject *args)
+/* What is read of `tasks` from `first` on. */
+static PyObject *moments_of(PyObject *tasks, Py_ssize_t first)
 {
-    (void)module;
-    PyObject *tasks;
-    Py_ssize_t first;
-    if (!PyArg_ParseTuple(args, "O!n:moments", &PyList_Type, &tasks, &first)) {
-        return NULL;
-    }
-    if (first < 0 || first > PyList_GET_SIZE(tasks)) {
-        PyErr_SetString(PyExc_IndexError, "moments: no such task");
-        return NULL;
-    }
     struct reading *r = PyMem_Calloc(1, sizeof *r);
     if (r == NULL) {
         return PyErr_NoMemory();
@@ -114,6 +105,28 @@ PyObject *sp_moments(PyObject *module, PyObject *args)
     return result;
 }
 
+#endif
+
+PyObject *sp_moments(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *tasks;
+    Py_ssize_t first;
+    if (!PyArg_ParseTuple(args, "O!n:moments", &PyList_Type, &tasks, &first)) {
+        return NULL;
+    }
+    if (first < 0 || first > PyList_GET_SIZE(tasks)) {
+        PyErr_SetString(PyExc_IndexError, "moments: no such task");
+        return NULL;
+    }
+#if SP_TASK_MOMENTS
+    return moments_of(tasks, first);
+#else
+    PyErr_SetString(PyExc_NotImplementedError, "moments() is for CPython 3.13 and later");
+    return NULL;
+#endif
+}
+
 #if SP_TASK_LOOPS
 
 enum { MOST_LOOPS = 256 };
@@ -130,10 +143,13 @@ static void take_loops(void *loops)
     l->count = sp_loops_that_run(l->interpreter, l->loop, MOST_LOOPS);
 }
 
+#endif
+
 PyObject *sp_running_loops(PyObject *module, PyObject *unused)
 {
     (void)module;
     (void)unused;
+#if SP_TASK_LOOPS
     struct loops l = {.interpreter = PyInterpreterState_Get()};
     PyObject *list = sp_at_standstill(take_loops, &l) ? PyList_New(l.count) : NULL;
     for (int i = 0; i < l.count; i++) {
@@ -144,32 +160,8 @@ PyObject *sp_running_loops(PyObject *module, PyObject *unused)
         }
     }
     return list;
-}
-
-#endif
-
 #else
-
-PyObject *sp_moments(PyObject *module, PyObject *args)
-{
-    (void)module;
-    PyObject *tasks;
-    Py_ssize_t first;
-    if (!PyArg_ParseTuple(args, "O!n:moments", &PyList_Type, &tasks, &first)) {
-        return NULL;
-    }
-    PyErr_SetString(PyExc_NotImplementedError, "moments() is for CPython 3.13 and later");
-    return NULL;
-}
-
-#endif
-
-#if !SP_TASK_LOOPS
-PyObject *sp_running_loops(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
     PyErr_SetString(PyExc_NotImplementedError, "running_loops() is for CPython 3.14 and later");
     return NULL;
-}
 #endif
+}
