@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
-import platform
 import time
 from pathlib import Path
 from typing import Any, Callable
+
+from bench.tools import machine
 
 
 class Records:
@@ -46,19 +48,26 @@ class Clock:
             raise TimeIsUpError
 
 
-def machine() -> dict[str, str]:
-    """What figures depend on."""
-    model = "unknown processor"
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = " ".join(line.split(":")[1].split())
-                break
-    except OSError:
-        pass
-    return {
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release().split('-')[0]}",
-        "processor": f"{len(os.sched_getaffinity(0))} x {model}",
-        "date": time.strftime("%Y-%m-%d"),
-    }
+def opened(options: argparse.Namespace, laboratory: str) -> Records:
+    """Those that a laboratory's options ask for: with --quick new ones, unless a file is named or only shown."""
+    path = options.results or Path(f"{laboratory}-{'quick' if options.quick else 'results'}.json")
+    if options.quick and options.results is None and not options.tables:
+        path.unlink(missing_ok=True)
+    return Records(path)
+
+
+def facts(records: Records, place: str) -> dict[str, str]:
+    """What figures depend on, as it was at the first of them."""
+    found: dict[str, str] = records.once(f"machine|{place}", lambda: {**machine(), "date": time.strftime("%Y-%m-%d")})
+    return found
+
+
+def chosen(names: str | None, known: list[str], separator: str) -> list[str]:
+    """Of *known* those that an option names, all if it is not given; SystemExit for others."""
+    if names is None:
+        return known
+    picked = [name.strip() for name in names.split(separator)]
+    unknown = [name for name in picked if name not in known]
+    if unknown:
+        raise SystemExit(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
+    return picked

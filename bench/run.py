@@ -9,14 +9,13 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import sys
 from pathlib import Path
 from typing import Any, Callable
 
 import spprof
-from tools import HEAD, Row, child, table
+from tools import HEAD, Row, child, machine, table
 
 Figures = "tuple[list[Row], Any]"
 
@@ -209,19 +208,9 @@ BENCHMARKS: dict[str, Callable[[bool], Any]] = {
 def about() -> dict[str, Any]:
     """What the figures depend on."""
     sources = {name: usable for name, (usable, _) in spprof._native.tick_sources().items()}
-    model = "unknown processor"
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                model = line.split(":")[1].strip()
-                break
-    except OSError:
-        pass
     return {
         "spprof": spprof.__version__,
-        "python": platform.python_version(),
-        "system": f"{platform.system()} {platform.release().split('-')[0]}",
-        "processor": f"{len(os.sched_getaffinity(0))} x {model}",
+        **machine(),
         "sources": sources,
         "load": os.getloadavg()[0],
     }

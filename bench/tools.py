@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import platform
 import shutil
 import statistics
 import subprocess
@@ -47,6 +48,23 @@ def table(rows: list[list[str]], head: list[str]) -> str:
         for row in [head, ["-" * width for width in widths], *rows]
     ]
     return "\n".join(lines)
+
+
+def machine() -> dict[str, str]:
+    """Interpreter, system and processors, on which every figure depends."""
+    model = "unknown processor"
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                model = " ".join(line.split(":")[1].split())
+                break
+    except OSError:
+        pass
+    return {
+        "python": platform.python_version(),
+        "system": f"{platform.system()} {platform.release().split('-')[0]}",
+        "processor": f"{len(os.sched_getaffinity(0))} x {model}",
+    }
 
 
 def child(script: str, *arguments: str, env: dict[str, str] | None = None) -> Any:

@@ -14,9 +14,8 @@ from bench.accuracy import tables
 from bench.accuracy.judge import worst_error
 from bench.accuracy.laboratory import Laboratory
 from bench.accuracy.programs import PROGRAMS
-from bench.records import Clock, Records, TimeIsUpError, machine
-from bench.rivals import RIVALS
-from bench.rivals.places import NotHereError
+from bench.records import Clock, Records, TimeIsUpError, chosen, facts, opened
+from bench.rivals import RIVALS, ready
 from bench.tools import table
 
 
@@ -34,33 +33,14 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def chosen(names: str | None, known: list[str], separator: str) -> list[str]:
-    if names is None:
-        return known
-    picked = [name.strip() for name in names.split(separator)]
-    unknown = [name for name in picked if name not in known]
-    if unknown:
-        raise SystemExit(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
-    return picked
-
-
 def main() -> None:
     options = arguments()
     repeats, cpu_ms = (1, options.cpu_ms // 3) if options.quick else (options.repeats, options.cpu_ms)
-    path = options.results or Path("accuracy-quick.json" if options.quick else "accuracy-results.json")
-    if options.quick and options.results is None and not options.tables:
-        path.unlink(missing_ok=True)
-    records = Records(path)
+    records = opened(options, "accuracy")
     lab = Laboratory(records, Clock(options.seconds), options.hertz, cpu_ms)
     programs = chosen(options.programs, list(PROGRAMS), ",")
-    rivals = chosen(options.rivals, list(RIVALS), ";")
-    facts = records.once(f"machine|{lab.place}", machine)
-    present, absent = {}, {}
-    for name in rivals:
-        try:
-            present[name] = RIVALS[name].ready()
-        except NotHereError as error:
-            absent[name] = str(error)
+    present, absent = ready(chosen(options.rivals, list(RIVALS), ";"))
+    about = facts(records, lab.place)
     verdicts: dict[tuple[str, str], list[dict[str, Any]]] = {}
     over = True
     try:
@@ -75,7 +55,7 @@ def main() -> None:
     except TimeIsUpError:
         over = False
     noise = {program: between(records, lab.place, program, repeats) for program in programs}
-    show(facts, programs, present, absent, verdicts, options.hertz, noise)
+    show(about, programs, present, absent, verdicts, options.hertz, noise)
     if not over:
         print("time is up: the same command continues")
 
@@ -93,7 +73,7 @@ def between(records: Records, place: str, program: str, repeats: int) -> list[fl
 
 
 def show(
-    facts: dict[str, str],
+    about: dict[str, str],
     programs: list[str],
     present: dict[str, str],
     absent: dict[str, str],
@@ -104,7 +84,7 @@ def show(
     def can(program: str, name: str) -> bool:
         return RIVALS[name].lines or PROGRAMS[program].by != "line"
 
-    print(", ".join(f"{key} {value}" for key, value in facts.items()), f"{hertz} Hz", sep=", ", end="\n\n")
+    print(", ".join(f"{key} {value}" for key, value in about.items()), f"{hertz} Hz", sep=", ", end="\n\n")
     rows = [[name, version, RIVALS[name].settings, RIVALS[name].number] for name, version in present.items()]
     print(table(rows, ["profiler", "version", "used with", "its number is"]), end="\n\n")
     for name, why in absent.items():

@@ -13,9 +13,8 @@ from typing import Any
 
 from bench.overhead import tables
 from bench.overhead.laboratory import Laboratory, Work
-from bench.records import Clock, Records, TimeIsUpError, machine
-from bench.rivals import RIVALS
-from bench.rivals.places import NotHereError
+from bench.records import Clock, TimeIsUpError, chosen, facts, opened
+from bench.rivals import RIVALS, ready
 from bench.tools import child, table
 
 ORDINARY = Work("ordinary", 0, 1.5)
@@ -49,22 +48,10 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.options = options
-        path = options.results or Path("overhead-quick.json" if options.quick else "overhead-results.json")
-        if options.quick and options.results is None and not options.tables:
-            path.unlink(missing_ok=True)
-        self.records = Records(path)
+        self.records = opened(options, "overhead")
         self.lab = Laboratory(self.records, Clock(options.seconds))
         self.pairs = 1 if options.quick else options.pairs
-        self.versions: dict[str, str] = {}
-        self.absent: dict[str, str] = {}
-        wanted = options.rivals.split(";") if options.rivals else list(RIVALS)
-        for name in wanted:
-            if name not in RIVALS:
-                raise SystemExit(f"unknown: {name}; there are: {'; '.join(RIVALS)}")
-            try:
-                self.versions[name] = RIVALS[name].ready()
-            except NotHereError as error:
-                self.absent[name] = str(error)
+        self.versions, self.absent = ready(chosen(options.rivals, list(RIVALS), ";"))
 
     def _known(self, key: str) -> bool:
         return not self.options.tables or key in self.records.found
@@ -164,12 +151,10 @@ def _written(pairs: list[dict[str, Any]]) -> str:
 
 def main() -> None:
     options = arguments()
-    parts = options.only.split(",")
-    if set(parts) - set(PARTS):
-        raise SystemExit(f"unknown: {', '.join(sorted(set(parts) - set(PARTS)))}; there are: {', '.join(PARTS)}")
+    parts = chosen(options.only, list(PARTS), ",")
     run = Run(options)
-    facts = run.records.once(f"machine|{run.lab.place}", machine)
-    print(", ".join(f"{key} {value}" for key, value in facts.items()))
+    about = facts(run.records, run.lab.place)
+    print(", ".join(f"{key} {value}" for key, value in about.items()))
     print(", ".join(f"{name} {version}" for name, version in run.versions.items()))
     for name, why in run.absent.items():
         print(f"- {name}: {why}")

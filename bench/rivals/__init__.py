@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from bench.rivals.inside import Pyinstrument, Scalene, Spprof
 from bench.rivals.outside import Austin, PySpy, PySpyGil
+from bench.rivals.places import NotHereError
 from bench.rivals.report import Frame, Report, Total
 from bench.rivals.rival import Rival
 from bench.rivals.stdlib import Sampling
@@ -33,4 +34,16 @@ RIVALS: dict[str, Rival] = {
     )
 }
 
-__all__ = ["RIVALS", "Frame", "Report", "Rival", "Total"]
+
+def ready(names: list[str]) -> tuple[dict[str, str], dict[str, str]]:
+    """Of the rivals named the versions of those that are here, installed now if need be, and why the others are not."""
+    versions, absent = {}, {}
+    for name in names:
+        try:
+            versions[name] = RIVALS[name].ready()
+        except NotHereError as error:
+            absent[name] = str(error)
+    return versions, absent
+
+
+__all__ = ["RIVALS", "Frame", "Report", "Rival", "Total", "ready"]

@@ -17,26 +17,36 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-def _pstats(output: Path) -> Report:
-    """Python's own format: a dictionary by (file, first line, function)."""
-    with open(output, "rb") as file:
-        table = marshal.load(file)
-    return Report(totals={Frame(key[2], _file(key[0]), 0): Total(entry[2], entry[3]) for key, entry in table.items()})
-
-
 def _file(name: str) -> str:
     return "" if name == "~" else name
 
 
-class CProfile(Rival):
+class Tracer(Rival):
+    """Notes calls: no rate, no lines."""
+
+    samples = False
+    lines = False
+
+
+class StatsTracer(Tracer):
+    """Writes Python's own format: a dictionary by (file, first line, function)."""
+
+    ending = ".pstats"
+
+    def read(self, output: Path, hertz: int) -> Report:
+        with open(output, "rb") as file:
+            table = marshal.load(file)
+        return Report(
+            totals={Frame(key[2], _file(key[0]), 0): Total(entry[2], entry[3]) for key, entry in table.items()}
+        )
+
+
+class CProfile(StatsTracer):
     """cProfile, called profiling.tracing from 3.15 on."""
 
     name = "profiling.tracing" if sys.version_info >= (3, 15) else "cProfile"
     number = "elapsed time between call and return"
     settings = "-o"
-    samples = False
-    lines = False
-    ending = ".pstats"
 
     def ready(self) -> str:
         return sys.version.split()[0]
@@ -44,11 +54,8 @@ class CProfile(Rival):
     def command(self, script: list[str], output: Path, hertz: int) -> list[str]:
         return [places.base_interpreter(), "-m", self.name, "-o", str(output), *script]
 
-    def read(self, output: Path, hertz: int) -> Report:
-        return _pstats(output)
 
-
-class Yappi(Rival):
+class Yappi(StatsTracer):
     """All threads, by their CPU clocks; saved as pstats."""
 
     name = "yappi"
@@ -57,18 +64,12 @@ class Yappi(Rival):
     check = ("python", "-c", "import yappi")
     number = "CPU time between call and return"
     settings = "-c cpu -f pstat"
-    samples = False
-    lines = False
-    ending = ".pstats"
 
     def command(self, script: list[str], output: Path, hertz: int) -> list[str]:
         return [self.program("python"), "-m", "yappi", "-c", "cpu", "-f", "pstat", "-o", str(output), *script]
 
-    def read(self, output: Path, hertz: int) -> Report:
-        return _pstats(output)
 
-
-class Viztracer(Rival):
+class Viztracer(Tracer):
     """A Chrome trace with an event for each call, as many as its buffer holds."""
 
     name = "viztracer"
@@ -77,8 +78,6 @@ class Viztracer(Rival):
     check = ("viztracer", "--version")
     number = "elapsed time between call and return, of the calls kept"
     settings = "--ignore_c_function, --tracer_entries 1000000 (default): the last million calls"
-    samples = False
-    lines = False
     ending = ".json"
 
     def command(self, script: list[str], output: Path, hertz: int) -> list[str]:
